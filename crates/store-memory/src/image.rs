@@ -1,0 +1,145 @@
+//! All that a store knows of one run, and what can be read of it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use milepost_core::{
+    At, BlobInfo, Cursor, Digest, Fence, Head, Message, MessageKey, OperationId, Record, RecordId, Refusal,
+    Result, Sizes, Snapshot, Span, Timestamp, Version,
+};
+use serde::{Deserialize, Serialize};
+
+/// The open that a repeated id is compared with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastOpen {
+    pub(crate) id: OperationId,
+    pub(crate) version: Version,
+    pub(crate) created: bool,
+}
+
+/// The newest commit, remembered so that sending it again is answered as it was the first time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastCommit {
+    pub(crate) id: OperationId,
+    pub(crate) digest: Digest,
+    pub(crate) fence: Fence,
+    pub(crate) version: Version,
+    pub(crate) cursor: Cursor,
+}
+
+/// What was sent under a key first, remembered when it has been taken too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Remembered {
+    pub(crate) number: u64,
+    pub(crate) content: Digest,
+}
+
+/// All that a store knows of one run: plain data that a key-value backend can keep as one value.
+///
+/// It is changed by [`crate::apply`] alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    pub(crate) head: Head,
+    /// While nobody drives the run: the message number above which a message wakes it.
+    pub(crate) wake_after: Option<u64>,
+    pub(crate) last_open: LastOpen,
+    pub(crate) last_commit: Option<LastCommit>,
+    /// The retained records: gapless from `head.first` to `head.cursor`.
+    pub(crate) records: VecDeque<Record>,
+    pub(crate) record_ids: BTreeMap<RecordId, Cursor>,
+    pub(crate) snapshots: BTreeMap<Cursor, Bytes>,
+    pub(crate) blobs: BTreeMap<Digest, Bytes>,
+    /// The messages that wait.
+    pub(crate) messages: BTreeMap<u64, Message>,
+    pub(crate) keys: BTreeMap<MessageKey, Remembered>,
+}
+
+impl Image {
+    /// The run's summary as of `now`.
+    pub fn head(&self, now: Timestamp) -> Head {
+        Head { at: now, ..self.head.clone() }
+    }
+
+    /// The records of a span, at most `page` of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotFound`] for another incarnation, [`Refusal::Trimmed`] when the span reaches below the oldest
+    /// retained record.
+    pub fn records(&self, span: &Span, page: usize) -> Result<Vec<Record>> {
+        self.check_incarnation(span)?;
+        let until = span.until.unwrap_or(Cursor::MAX);
+        if until <= span.after || span.limit == Some(0) {
+            return Ok(Vec::new());
+        }
+        let first = self.head.first;
+        if span.after + 1 < first {
+            return Err(Refusal::Trimmed { first }.into());
+        }
+        let index =
+            |cursor: Cursor| usize::try_from(cursor - first).unwrap_or(usize::MAX).min(self.records.len());
+        let (start, end) = (index(span.after + 1), index(until.saturating_add(1).max(first)));
+        Ok(in_order(self.records.range(start..end.max(start)).cloned(), span, page))
+    }
+
+    /// The waiting messages of a span, at most `page` of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotFound`] for another incarnation.
+    pub fn inbox(&self, span: &Span, page: usize) -> Result<Vec<Message>> {
+        self.check_incarnation(span)?;
+        let until = span.until.unwrap_or(u64::MAX);
+        if until <= span.after {
+            return Ok(Vec::new());
+        }
+        let messages = self.messages.range(span.after + 1..=until).map(|(_, message)| message.clone());
+        Ok(in_order(messages, span, page))
+    }
+
+    /// The newest snapshot that fits.
+    pub fn snapshot(&self, at: At) -> Option<Snapshot> {
+        let until = match at {
+            At::Latest => Cursor::MAX,
+            At::OrBefore(cursor) => cursor,
+        };
+        let (cursor, body) = self.snapshots.range(..=until).next_back()?;
+        Some(Snapshot { cursor: *cursor, body: body.clone() })
+    }
+
+    /// The blob of a name.
+    pub fn blob(&self, name: &Digest) -> Option<Bytes> {
+        self.blobs.get(name).cloned()
+    }
+
+    /// Every blob, by name.
+    pub fn blobs(&self) -> Vec<BlobInfo> {
+        self.blobs.iter().map(|(name, body)| BlobInfo { name: *name, size: body.len() as u64 }).collect()
+    }
+
+    fn check_incarnation(&self, span: &Span) -> Result<()> {
+        if span.incarnation.is_some_and(|incarnation| incarnation != self.head.fence.incarnation) {
+            return Err(Refusal::NotFound.into());
+        }
+        Ok(())
+    }
+
+    /// Brings what the head tells of snapshots and sizes up to date.
+    pub(crate) fn summarize(&mut self) {
+        fn sum<'a>(bodies: impl Iterator<Item = &'a Bytes>) -> u64 {
+            bodies.map(|body| body.len() as u64).sum()
+        }
+        self.head.snapshots = self.snapshots.keys().rev().take(2).copied().collect();
+        self.head.sizes = Sizes {
+            records: self.head.sizes.records,
+            snapshots: sum(self.snapshots.values()),
+            blobs: sum(self.blobs.values()),
+            messages: sum(self.messages.values().map(|message| &message.body)),
+        };
+    }
+}
+
+fn in_order<T>(items: impl DoubleEndedIterator<Item = T>, span: &Span, page: usize) -> Vec<T> {
+    let limit = span.limit.map_or(page, |limit| page.min(usize::try_from(limit).unwrap_or(usize::MAX)));
+    if span.reverse { items.rev().take(limit).collect() } else { items.take(limit).collect() }
+}
