@@ -1,0 +1,82 @@
+//! What a person or the CI sees. Results go to standard output, progress to standard error.
+
+use std::cell::Cell;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::stopwatch::{Pretty, Stopwatch};
+
+/// How often a log without a terminal hears of a step that still runs.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// Standard output and standard error. A reader that went away is no error: the exit code still tells.
+#[derive(Debug)]
+pub(crate) struct Console {
+    interactive: bool,
+}
+
+impl Console {
+    pub(crate) fn new() -> Self {
+        Self { interactive: io::stderr().is_terminal() }
+    }
+
+    /// One line, or several, of a result.
+    pub(crate) fn line(&self, text: &str) {
+        let mut out = io::stdout().lock();
+        let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    }
+
+    /// Why the command itself could not be done.
+    pub(crate) fn error(&self, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "error: {text}");
+    }
+
+    /// Starts to show that something runs; dropped, it leaves no trace on a terminal.
+    pub(crate) fn progress(&self, name: &str) -> Progress {
+        let bar = self.interactive.then(|| {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg}") {
+                bar.set_style(style);
+            }
+            bar.set_prefix(name.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        Progress { name: name.to_owned(), bar, watch: Stopwatch::start(), told: Cell::new(Duration::ZERO) }
+    }
+}
+
+/// A step under way: a spinner with its last line of output, or a line every half minute where there is no terminal.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    name: String,
+    bar: Option<ProgressBar>,
+    watch: Stopwatch,
+    told: Cell<Duration>,
+}
+
+impl Progress {
+    /// Called a few times a second with the newest line of output.
+    pub(crate) fn tick(&self, newest: &str) {
+        let newest = newest.trim();
+        if let Some(bar) = &self.bar {
+            bar.set_message(newest.to_owned());
+            return;
+        }
+        let elapsed = self.watch.elapsed();
+        if elapsed >= self.told.get() + HEARTBEAT {
+            self.told.set(elapsed);
+            let _ = writeln!(io::stderr().lock(), "   {} runs, {}: {newest}", self.name, Pretty(elapsed));
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

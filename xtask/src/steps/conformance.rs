@@ -1,0 +1,35 @@
+//! The conformance kit on every backend, and the README's table of what it found.
+
+use super::Context;
+use crate::report::Report;
+use crate::tally::Tally;
+use crate::{conformance, matrix as readme};
+
+/// The kit on each backend; a target that would never be run is a failure too.
+pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<Tally> {
+    let mut sum = Tally::default();
+    for backend in context.backends {
+        let program = backend.program(context.workspace, context.folder);
+        sum += context.counted(program, conformance::tally)?;
+    }
+    for forgotten in conformance::forgotten(context.workspace) {
+        context.problem(format!("{forgotten} has a conformance target and is in no table of backends"));
+        sum += Tally::check(false);
+    }
+    Ok(sum)
+}
+
+/// Compares the README with the reports that [`run`] left, or with new ones when it was not asked for.
+pub(super) fn matrix(context: &mut Context<'_>) -> anyhow::Result<Tally> {
+    for backend in context.backends {
+        if Report::read(&backend.report(context.folder)).is_err() {
+            let program = backend.program(context.workspace, context.folder);
+            context.counted(program, conformance::tally)?;
+        }
+    }
+    let up_to_date = readme::is_up_to_date(context.workspace, context.folder)?;
+    if !up_to_date {
+        context.problem("the README's capability matrix is out of date: `cargo xtask matrix` writes it");
+    }
+    Ok(Tally::check(up_to_date))
+}

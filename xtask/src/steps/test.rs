@@ -1,0 +1,22 @@
+//! Unit and integration tests through nextest: a process each, so that a hanging or dying test takes no other along.
+
+use anyhow::bail;
+
+use super::Context;
+use crate::conformance::TARGET;
+use crate::summary;
+use crate::tally::Tally;
+
+/// Every test but the conformance targets, which are a step of their own.
+pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<Tally> {
+    let probe = context.cargo(&["nextest", "--version"]);
+    if !context.succeeds(probe)? {
+        bail!("cargo-nextest is missing: `cargo install --locked cargo-nextest`");
+    }
+    let mut program = context.cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]);
+    // nextest refuses a filter with a name that does not occur.
+    if context.workspace.packages().any(|package| package.has_target("test", TARGET)) {
+        program = program.arg("--filterset").arg(format!("not (kind(test) & binary(={TARGET}))"));
+    }
+    context.counted(program, |ran| Tally::of_tests(summary::nextest(&ran.output), ran.ok))
+}
