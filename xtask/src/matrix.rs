@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use serde_json::Value;
 
 use crate::conformance::{self, BACKENDS};
 use crate::console::Console;
@@ -13,9 +12,6 @@ use crate::workspace::Workspace;
 const README: &str = "README.md";
 const BEGIN: &str = "<!-- matrix:begin -->";
 const END: &str = "<!-- matrix:end -->";
-
-/// Limits that are sizes; the others count something.
-const SIZES: &[&str] = &["record", "commit", "snapshot", "blob", "run_id"];
 
 /// `cargo xtask matrix`: runs the kit on every backend, then writes or compares the table.
 pub(crate) fn run(console: &Console, check: bool) -> anyhow::Result<bool> {
@@ -69,7 +65,7 @@ fn splice(text: &str, table: &str) -> anyhow::Result<String> {
     Ok(format!("{}\n{table}{}", &text[..begin], &text[end..]))
 }
 
-/// The reports as a Markdown table, a column each: capabilities, durability, limits, and the cases of each area.
+/// The reports as a Markdown table, a column each: capabilities, durability, and the cases of each area.
 fn table(reports: &[Report]) -> anyhow::Result<String> {
     for report in reports {
         let failed: Vec<_> = report.failed().collect();
@@ -80,15 +76,12 @@ fn table(reports: &[Report]) -> anyhow::Result<String> {
     let mut table = Table::default();
     table.row("", reports, |report| report.backend.clone());
     table.text.push_str(&format!("|---|{}\n", "---|".repeat(reports.len())));
-    for name in in_order(reports, |report| report.capabilities.set.iter()) {
-        let yes = |report: &Report| report.capabilities.set.contains(name);
+    for name in in_order(reports, |report| report.capabilities.iter()) {
+        let yes = |report: &Report| report.capabilities.contains(name);
         table.row(&words(name), reports, |report| if yes(report) { "yes" } else { "–" }.to_owned());
     }
-    table.row("durability", reports, |report| words(&report.capabilities.durability));
-    for name in in_order(reports, |report| report.capabilities.limits.keys()) {
-        let limit = |report: &Report| limit(name, report.capabilities.limits.get(name));
-        table.row(&format!("limit: {}", words(name)), reports, limit);
-    }
+    let durability = |report: &Report| report.durability.as_deref().map_or_else(|| "–".to_owned(), words);
+    table.row("durability", reports, durability);
     for area in in_order(reports, |report| report.cases.iter().map(|case| &case.area)) {
         table.row(&format!("cases: {}", words(area)), reports, |report| cases(report, Some(area)));
     }
@@ -143,25 +136,6 @@ fn words(name: &str) -> String {
     words
 }
 
-fn limit(name: &str, value: Option<&Value>) -> String {
-    let Some(value) = value else { return "–".to_owned() };
-    if let (Some(seconds), Some(nanos)) = (value["secs"].as_u64(), value["nanos"].as_u64()) {
-        return format!("{} ms", seconds * 1_000 + nanos / 1_000_000);
-    }
-    match value.as_u64() {
-        Some(u64::MAX) => "none".to_owned(),
-        Some(bytes) if SIZES.contains(&name) => size(bytes),
-        _ => value.to_string(),
-    }
-}
-
-fn size(bytes: u64) -> String {
-    [("GiB", 30), ("MiB", 20), ("KiB", 10)]
-        .into_iter()
-        .find(|(_, shift)| bytes > 0 && bytes.trailing_zeros() >= *shift)
-        .map_or_else(|| format!("{bytes} B"), |(unit, shift)| format!("{} {unit}", bytes >> shift))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,11 +143,8 @@ mod tests {
     fn report(backend: &str, set: &[&str], outcome: &str) -> Report {
         let json = serde_json::json!({
             "backend": backend,
-            "capabilities": {
-                "set": set,
-                "durability": "Fsync",
-                "limits": { "record": 64 << 20, "run_id": 255, "min_ttl": { "secs": 0, "nanos": 1_000_000 } },
-            },
+            "capabilities": set,
+            "durability": "Fsync",
             "cases": [
                 { "id": "open.creates", "area": "open", "needs": [], "outcome": "passed" },
                 { "id": "inbox.first-wins", "area": "inbox", "needs": ["Inbox"], "outcome": outcome, "reason": "-" },
@@ -194,9 +165,6 @@ mod tests {
 | log | yes | yes |
 | tail stream | yes | – |
 | durability | fsync | fsync |
-| limit: min ttl | 1 ms | 1 ms |
-| limit: record | 64 MiB | 64 MiB |
-| limit: run id | 255 B | 255 B |
 | cases: open | 1 pass | 1 pass |
 | cases: inbox | 1 pass | 1 not applicable |
 | **cases** | 2 pass | 1 pass, 1 not applicable |

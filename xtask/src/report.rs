@@ -1,27 +1,19 @@
 //! The JSON report of the conformance kit, as far as the automation reads it: the one place that knows its shape.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
 use serde::Deserialize;
-use serde_json::Value;
 
 /// What the kit found out about one backend.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Report {
     pub(crate) backend: String,
-    pub(crate) capabilities: Capabilities,
+    /// The capabilities that it declares, by name.
+    pub(crate) capabilities: Vec<String>,
+    /// What a crash can take of it; absent when it could not be asked.
+    pub(crate) durability: Option<String>,
     pub(crate) cases: Vec<Case>,
-}
-
-/// What the backend declares: `milepost_core::Capabilities` as its serde data.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Capabilities {
-    pub(crate) set: Vec<String>,
-    pub(crate) durability: String,
-    #[serde(default)]
-    pub(crate) limits: BTreeMap<String, Value>,
 }
 
 /// One case of the table.
