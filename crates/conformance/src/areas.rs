@@ -1,0 +1,21 @@
+//! The cases, an area a file.
+//!
+//! To add a case: a row in the area's `cases!` (its sentence, its name, its needs) and the function of that name. To
+//! add an area: a file with `use super::prelude::*;` and `cases!`, its `mod` here, its line in `table.rs`.
+
+pub(crate) mod open;
+
+/// What a case is written with.
+pub(crate) mod prelude {
+    pub(crate) use std::time::Duration;
+
+    pub(crate) use milepost_core::*;
+
+    pub(crate) use crate::{
+        Context, Verdict,
+        case::cases,
+        context::{Driver, record},
+        expect::{clashed, expect, expect_eq, one_winner, refused, refused_as},
+        image::collect,
+    };
+}

@@ -1,0 +1,276 @@
+//! What a case gets: two handles on the same fresh data, time that it can let pass, names of its own, and the few
+//! moves that most cases begin with.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use milepost_core::{
+    Capabilities, Commit, Committed, Cursor, Fence, Head, Ids, Kind, Manifest, NewRecord, Open, Opened,
+    OperationId, Refusal, RunId, RunInfo, SeededIds, Store, Version,
+};
+use tokio::{sync::Barrier, task::JoinSet};
+
+use crate::{
+    Harness, Scope, Tuning, Verdict,
+    expect::Failure,
+    image::{Image, image},
+    trace::{Journal, Traced},
+};
+
+/// The world of one case.
+#[derive(Debug)]
+pub struct Context {
+    /// A handle.
+    pub(crate) a: Arc<dyn Store>,
+    /// Another handle on the same data.
+    pub(crate) b: Arc<dyn Store>,
+    /// What the store offers.
+    pub(crate) capabilities: Capabilities,
+    harness: Harness,
+    scope: Scope,
+    ids: SeededIds,
+    journal: Arc<Journal>,
+    reopened: Mutex<Vec<Arc<dyn Store>>>,
+}
+
+/// Who drives a run, as far as it has got: what a commit is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Driver {
+    /// Which run.
+    pub(crate) run: RunId,
+    /// By whose right.
+    pub(crate) fence: Fence,
+    /// As of its last open or commit.
+    pub(crate) version: Version,
+    /// Its newest record.
+    pub(crate) cursor: Cursor,
+}
+
+impl Driver {
+    /// The driver that an open made.
+    pub(crate) fn of(opened: &Opened) -> Self {
+        let Head { run, version, cursor, .. } = &opened.head;
+        Self { run: run.clone(), fence: opened.fence, version: *version, cursor: *cursor }
+    }
+}
+
+/// A record whose body tells its number.
+pub(crate) fn record(number: u64) -> NewRecord {
+    NewRecord::new(Kind::from_static("entry"), format!("record {number}"))
+}
+
+impl Context {
+    /// Connects twice to the scope.
+    pub(crate) async fn connect(
+        harness: &Harness,
+        scope: Scope,
+        seed: u64,
+        journal: Arc<Journal>,
+    ) -> Verdict<Self> {
+        let a = Traced::new("a", harness.connect(&scope).await?, &journal);
+        let b = Traced::new("b", harness.connect(&scope).await?, &journal);
+        Ok(Self {
+            capabilities: a.capabilities(),
+            a,
+            b,
+            harness: harness.clone(),
+            scope,
+            ids: SeededIds::new(seed),
+            journal,
+            reopened: Mutex::default(),
+        })
+    }
+
+    /// Closes every handle. Closing what the case has closed already is harmless, says the contract.
+    pub(crate) async fn close(&self) -> Verdict {
+        let reopened = std::mem::take(&mut *self.reopened.lock().unwrap_or_else(PoisonError::into_inner));
+        for store in [self.a.clone(), self.b.clone()].into_iter().chain(reopened) {
+            store.close().await?;
+        }
+        Ok(())
+    }
+
+    /// A third handle on the same data.
+    pub(crate) async fn reopen(&self) -> Verdict<Arc<dyn Store>> {
+        let store = Traced::new("reopened", self.harness.connect(&self.scope).await?, &self.journal);
+        self.reopened.lock().unwrap_or_else(PoisonError::into_inner).push(store.clone());
+        Ok(store)
+    }
+
+    /// A run id that no other case of any process uses.
+    pub(crate) fn run(&self, label: &str) -> RunId {
+        RunId::new(format!("{label}-{}", self.scope.name())).expect("labels of cases are short")
+    }
+
+    /// The case's source of ids, which replays.
+    pub(crate) fn ids(&self) -> &dyn Ids {
+        &self.ids
+    }
+
+    /// A new name for a write.
+    pub(crate) fn id(&self) -> OperationId {
+        self.ids.operation()
+    }
+
+    /// Times and sizes.
+    pub(crate) fn tuning(&self) -> &Tuning {
+        self.harness.tuning()
+    }
+
+    /// A lease that is live until the case is over.
+    pub(crate) fn long(&self) -> Duration {
+        Open::DEFAULT_TTL.max(self.tuning().timeout * 2)
+    }
+
+    /// A lease whose end a case can wait for: [`Context::expire`].
+    pub(crate) fn brief(&self) -> Duration {
+        let ttl = if self.harness.moves_clock() { Open::DEFAULT_TTL } else { self.tuning().ttl };
+        ttl.max(self.capabilities.limits.min_ttl)
+    }
+
+    /// Lets time pass: at once where the clock can be moved, otherwise by waiting.
+    pub(crate) async fn pass(&self, duration: Duration) {
+        self.journal.note(format!("{duration:?} pass"));
+        if self.harness.moves_clock() {
+            self.scope.clock().advance(duration);
+            tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep(duration).await;
+        }
+    }
+
+    /// Lets every brief lease run out.
+    pub(crate) async fn expire(&self) {
+        self.pass(self.brief() + self.slack()).await;
+    }
+
+    fn slack(&self) -> Duration {
+        if self.harness.moves_clock() { Duration::ZERO } else { self.tuning().slack }
+    }
+
+    /// The request that creates a run of this kit, under a long lease.
+    pub(crate) fn creating(&self) -> Open {
+        Open::create(self.id(), RunInfo::named("case"), Manifest::of(b"case")).ttl(self.long())
+    }
+
+    /// The request that resumes a run, under a long lease.
+    pub(crate) fn resuming(&self) -> Open {
+        Open::resume(self.id()).ttl(self.long())
+    }
+
+    /// Creates a run under a long lease.
+    pub(crate) async fn create(&self, run: &RunId) -> Verdict<Driver> {
+        Ok(Driver::of(&self.a.open(run, self.creating()).await?))
+    }
+
+    /// Creates a run under a lease that [`Context::expire`] lets run out.
+    pub(crate) async fn create_briefly(&self, run: &RunId) -> Verdict<Driver> {
+        Ok(Driver::of(&self.a.open(run, self.creating().ttl(self.brief())).await?))
+    }
+
+    /// Opens a run as soon as the store says that it is due.
+    pub(crate) async fn open_due(&self, run: &RunId, open: Open) -> Verdict<Opened> {
+        let head = self.head(run).await?;
+        let Some(due) = head.due else {
+            return Err(Failure::new("the due of the run to open", "an instant", format!("{head:?}")));
+        };
+        let mut left = due.since(head.at);
+        loop {
+            if !left.is_zero() {
+                self.pass(left + self.slack()).await;
+            }
+            let error = match self.a.open(run, open.clone()).await {
+                Ok(opened) => return Ok(opened),
+                Err(error) => error,
+            };
+            left = match error.refusal() {
+                Some(Refusal::LeaseHeld { expires_in: Some(left), .. }) if !left.is_zero() => *left,
+                _ => return Err(error.into()),
+            };
+        }
+    }
+
+    /// The next commit of `driver`: empty, to be filled and sent.
+    pub(crate) fn next(&self, driver: &Driver) -> Commit {
+        Commit::new(driver.run.clone(), driver.fence, self.id(), driver.version)
+    }
+
+    /// Commits what `fill` puts into the next commit of `driver`, checks the answer's numbers and takes them over.
+    pub(crate) async fn commit(
+        &self,
+        driver: &mut Driver,
+        fill: impl FnOnce(Commit) -> Commit,
+    ) -> Verdict<Committed> {
+        let commit = fill(self.next(driver));
+        let version = driver.version + 1;
+        let expected =
+            Committed { version, cursor: driver.cursor + commit.records.len() as u64, replayed: false };
+        let committed = self.a.commit(commit).await?;
+        crate::expect::expect_eq("the answer to a commit", committed, expected)?;
+        (driver.version, driver.cursor) = (committed.version, committed.cursor);
+        Ok(committed)
+    }
+
+    /// Commits `count` records whose bodies tell their cursors.
+    pub(crate) async fn commit_records(&self, driver: &mut Driver, count: u64) -> Verdict<Committed> {
+        let cursors = driver.cursor + 1..=driver.cursor + count;
+        self.commit(driver, |commit| commit.records(cursors.map(record))).await
+    }
+
+    /// The head of a run that must be there, read by the other handle.
+    pub(crate) async fn head(&self, run: &RunId) -> Verdict<Head> {
+        let head = self.b.head(run).await?;
+        head.ok_or_else(|| Failure::new(format!("the head of {run}"), "a head", "None"))
+    }
+
+    /// Everything that can be read of a run, by the other handle.
+    pub(crate) async fn image(&self, run: &RunId) -> Verdict<Image> {
+        image(&*self.b, run).await
+    }
+
+    /// Does `work`, which is refused, and checks that both handles read of the run what was there before.
+    pub(crate) async fn unchanged<T>(
+        &self,
+        run: &RunId,
+        work: impl Future<Output = Verdict<T>>,
+    ) -> Verdict<T> {
+        let before = self.image(run).await?;
+        let answer = work.await?;
+        for store in [&self.a, &self.b] {
+            before.same_as(&image(&**store, run).await?)?;
+        }
+        Ok(answer)
+    }
+
+    /// Runs `racers` tasks that start at the same moment, on one handle and the other in turn; the answers stand in
+    /// the order of their indices.
+    pub(crate) async fn race<T, F>(
+        &self,
+        racers: usize,
+        racer: impl Fn(usize, Arc<dyn Store>) -> F,
+    ) -> Verdict<Vec<T>>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let barrier = Arc::new(Barrier::new(racers));
+        let mut tasks = JoinSet::new();
+        for index in 0..racers {
+            let store = if index % 2 == 0 { &self.a } else { &self.b };
+            let (work, barrier) = (racer(index, store.clone()), barrier.clone());
+            tasks.spawn(async move {
+                barrier.wait().await;
+                (index, work.await)
+            });
+        }
+        let mut answers = Vec::with_capacity(racers);
+        while let Some(joined) = tasks.join_next().await {
+            answers.push(joined.map_err(|error| Failure::new("a race", "no panic", error.to_string()))?);
+        }
+        answers.sort_by_key(|(index, _)| *index);
+        Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+    }
+}

@@ -1,0 +1,94 @@
+//! Proves any Milepost store: one table of cases, a test main, a report.
+//!
+//! A backend implements [`milepost_core::Store`]. What the trait's documentation promises, this kit tries: every
+//! sentence of the contract has its cases, each with a stable name, a place of its own in the backend, and two handles
+//! on the same data.
+//!
+//! # As a test target
+//!
+//! Five lines make every case a test of your crate:
+//!
+//! ```toml
+//! [[test]]
+//! name = "conformance"
+//! harness = false
+//! ```
+//!
+//! ```no_run
+//! # use milepost_store_memory::MemoryStore as Acme;
+//! use milepost_conformance::harness;
+//!
+//! fn main() -> std::process::ExitCode {
+//!     milepost_conformance::main(harness("acme", |scope| async move { Ok(scope.shared(Acme::new)) }))
+//! }
+//! ```
+//!
+//! ```text
+//! cargo test --test conformance                      # all of it
+//! cargo test --test conformance -- open/             # an area
+//! cargo test --test conformance -- --list            # the names
+//! cargo nextest run --test conformance               # a process a case
+//! MILEPOST_REPORT=report.json cargo test --test conformance
+//! ```
+//!
+//! # What to connect to
+//!
+//! The closure is called at least twice for each case with the same [`Scope`]. Two handles of one scope share their
+//! data; those of different scopes must not see each other:
+//!
+//! | backend | use |
+//! |---|---|
+//! | a server | [`Scope::name`] as schema, key prefix or database |
+//! | files | [`Scope::dir`], removed when the case is over |
+//! | the handle holds the data itself | [`Scope::shared`], one value a scope |
+//!
+//! A store whose clock can be given is built with [`Scope::clock`], and the harness says so with
+//! [`Harness::with_clock`]: then leases run out at once instead of in real time, and the cases that test instants to
+//! the microsecond apply too. A slow server gets another [`Tuning`].
+//!
+//! # When a case fails
+//!
+//! It says what the contract says, what was looked at, what was expected, what came, and the last steps that led there:
+//!
+//! ```text
+//! contract:   Of racing openers exactly one succeeds.
+//! looked at:  16 racing creators
+//! expected:   one winner of 16
+//! came:       2 winners
+//! at:         crates/conformance/src/areas/open.rs:249:5
+//! what was done (seed 0x8f2b61c09d3a7e45):
+//!   1. a.open("raced-mp_…_3", Create, ttl 40s, IfDue) = epoch 1, version 1
+//!   …
+//! ```
+//!
+//! # When a case does not apply
+//!
+//! A case needs what it needs: a capability that the store declares, or one that it does not (the law is tested both
+//! ways), or a clock that can be moved. Where that is not so the case is *not applicable*, shown as ignored with the
+//! reason. Nothing is skipped silently, and a backend that cannot be reached fails every case.
+//!
+//! # As a function
+//!
+//! [`check`] runs the same cases and gives a [`Report`], for a command line or a table in a README.
+
+mod areas;
+mod case;
+mod check;
+mod context;
+mod expect;
+mod harness;
+mod image;
+mod report;
+mod run;
+mod table;
+mod test_main;
+mod trace;
+
+pub use case::{Case, Need};
+pub use check::check;
+pub use context::Context;
+pub use expect::{Failure, Verdict};
+pub use harness::{Harness, Scope, Tuning, harness};
+pub use report::{CaseReport, Outcome, Report};
+pub use table::cases;
+pub use test_main::{REPORT_VARIABLE, main};

@@ -1,0 +1,112 @@
+//! Running one case: a fresh scope, its own timeout, and every way to fail turned into a text.
+
+use std::{
+    any::Any,
+    future::Future,
+    sync::{Arc, OnceLock},
+};
+
+use milepost_core::{Capabilities, Clock, SystemClock};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    Case, Context, Harness, Scope, Verdict,
+    report::{CaseReport, Outcome},
+    trace::Journal,
+};
+
+/// The kit's own runtime. It lives as long as the process, so that a store's background tasks outlast a case that
+/// panicked.
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        let threads = std::thread::available_parallelism().map_or(4, |count| count.get().max(4));
+        let built = Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+        built.expect("the operating system gives threads")
+    })
+}
+
+/// What the backend offers, asked of one handle.
+///
+/// # Errors
+///
+/// Why it cannot be reached, in one text.
+pub(crate) fn probe(harness: &Harness) -> Result<Capabilities, String> {
+    let owned = harness.clone();
+    let asked = caught(harness, async move {
+        let store = owned.connect(&Scope::fresh()).await?;
+        let offered = store.capabilities();
+        store.close().await?;
+        Ok(offered)
+    });
+    asked.map_err(|why| format!("{} cannot be tried at all\n{why}", harness.name()))
+}
+
+/// Runs `case` to its end, from a thread that belongs to no runtime.
+pub(crate) fn run(
+    harness: &Harness,
+    case: &'static Case,
+    offered: &Result<Capabilities, String>,
+) -> CaseReport {
+    let reported = |outcome, reason, millis| CaseReport::of(case, outcome, reason, millis);
+    let offered = match offered {
+        Ok(offered) => offered,
+        Err(why) => return reported(Outcome::Failed, Some(why.clone()), 0),
+    };
+    if let Some(reason) = case.not_applicable(harness, offered) {
+        return reported(Outcome::NotApplicable, Some(reason), 0);
+    }
+    let clock = SystemClock::default();
+    let failed = attempt(harness, case).err();
+    let outcome = if failed.is_some() { Outcome::Failed } else { Outcome::Passed };
+    reported(outcome, failed, u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX))
+}
+
+fn attempt(harness: &Harness, case: &'static Case) -> Result<(), String> {
+    let journal = Arc::new(Journal::default());
+    let seed = seed_of(case.id());
+    let (owned, steps) = (harness.clone(), journal.clone());
+    let tried = caught(harness, async move {
+        let context = Context::connect(&owned, Scope::fresh(), seed, steps).await?;
+        let verdict = (case.run)(&context).await;
+        let closed = context.close().await;
+        verdict.and(closed)
+    });
+    tried.map_err(|why| {
+        let contract = case.doc();
+        format!("contract:   {contract}\n{why}\nwhat was done (seed {seed:#018x}):\n{journal}")
+    })
+}
+
+/// Runs `work` on the kit's runtime, for as long as a case may take, and turns every failure into a text.
+fn caught<T: Send + 'static>(
+    harness: &Harness,
+    work: impl Future<Output = Verdict<T>> + Send + 'static,
+) -> Result<T, String> {
+    let limit = harness.tuning().timeout;
+    let task = runtime().spawn(work);
+    let abort = task.abort_handle();
+    match runtime().block_on(async { tokio::time::timeout(limit, task).await }) {
+        Ok(Ok(Ok(value))) => Ok(value),
+        Ok(Ok(Err(failure))) => Err(failure.to_string()),
+        Ok(Err(joined)) => Err(match joined.try_into_panic() {
+            Ok(payload) => format!("panicked:   {}", said(&*payload)),
+            Err(joined) => format!("ended:      {joined}"),
+        }),
+        Err(_) => {
+            abort.abort();
+            Err(format!("timed out:  it took longer than {limit:?}"))
+        }
+    }
+}
+
+fn said(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("(no text)")
+}
+
+/// The same ids for the same case, always (FNV-1a).
+fn seed_of(id: &str) -> u64 {
+    id.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

@@ -1,0 +1,28 @@
+//! The one table of cases.
+
+use crate::{Case, areas};
+
+/// Every area, in the order in which they build on each other.
+const AREAS: &[&[Case]] = &[areas::open::CASES];
+
+/// Every case there is. `main`, `check` and the documents read this list, and there is no other.
+pub fn cases() -> impl Iterator<Item = &'static Case> {
+    AREAS.iter().copied().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_case_has_its_own_name_and_says_what_it_enforces() {
+        let mut seen = HashSet::new();
+        for case in cases() {
+            assert!(seen.insert(case.id()), "{} is there twice", case.id());
+            assert!(case.doc().ends_with('.'), "the doc of {} is a sentence", case.id());
+            assert!(case.id().bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'/')));
+        }
+    }
+}

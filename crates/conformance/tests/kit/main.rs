@@ -1,0 +1,98 @@
+//! The kit, tried itself: a good store passes, and stores that only look like one fail.
+
+mod idle;
+mod yes;
+
+use std::fmt::Write;
+
+use milepost_conformance::{Harness, Outcome, Report, cases, check, harness};
+use milepost_core::{Capabilities, Capability, CapabilitySet, Durability};
+use milepost_store_memory::MemoryStore;
+
+/// The reference model, offering only `offered`, by a clock that the kit moves.
+fn memory(offered: CapabilitySet) -> Harness {
+    let capabilities = Capabilities { set: offered, ..Capabilities::new(Durability::Process) };
+    harness("memory", move |scope| async move {
+        let build = || MemoryStore::builder().clock(scope.clock()).capabilities(capabilities).build();
+        Ok(scope.shared(build))
+    })
+    .with_clock()
+}
+
+fn failures(report: &Report) -> String {
+    let failed = report.cases.iter().filter(|case| case.outcome == Outcome::Failed);
+    failed.fold(String::new(), |mut text, case| {
+        let _ = writeln!(text, "{}\n{}", case.id, case.reason.as_deref().unwrap_or_default());
+        text
+    })
+}
+
+#[test]
+fn the_reference_model_passes_every_case() {
+    let report = check(&memory(CapabilitySet::ALL), "");
+    assert!(report.is_passed(), "{}", failures(&report));
+    assert_eq!(report.cases.len(), cases().count(), "nothing is skipped silently");
+}
+
+#[test]
+fn the_reference_model_passes_in_real_time() {
+    let real = harness("memory", |scope| async move { Ok(scope.shared(MemoryStore::new)) });
+    let report = check(&real, "");
+    assert!(report.is_passed(), "{}", failures(&report));
+}
+
+#[test]
+fn the_reference_model_passes_with_less_to_offer() {
+    let log = CapabilitySet::NONE.with(Capability::Log);
+    let snapshots = CapabilitySet::NONE.with(Capability::Snapshots);
+    for offered in Capability::ALL
+        .map(|capability| CapabilitySet::ALL.without(capability))
+        .into_iter()
+        .chain([log, snapshots, log.with(Capability::Snapshots)])
+    {
+        let report = check(&memory(offered), "");
+        assert!(report.is_passed(), "{offered:?}\n{}", failures(&report));
+        let silent =
+            report.cases.iter().find(|case| case.outcome == Outcome::NotApplicable && case.reason.is_none());
+        assert!(silent.is_none(), "{silent:?}");
+    }
+}
+
+#[test]
+fn a_store_that_does_nothing_fails_every_case() {
+    let report = check(&harness("idle", |_| async { Ok(idle::Idle) }).with_clock(), "");
+    assert_eq!(passed(&report), [""; 0], "these cases assert nothing");
+}
+
+#[test]
+fn a_store_that_says_yes_to_everything_fails_every_case() {
+    let report = check(&harness("yes", |_| async { Ok(yes::Yes) }).with_clock(), "");
+    assert_eq!(passed(&report), [""; 0], "these cases assert too little");
+}
+
+fn passed(report: &Report) -> Vec<&str> {
+    let passed = report.cases.iter().filter(|case| case.outcome == Outcome::Passed);
+    passed.map(|case| case.id.as_str()).collect()
+}
+
+#[test]
+fn a_backend_that_cannot_be_reached_fails_every_case_and_says_why() {
+    let down = harness("down", |_| async {
+        let kind = milepost_core::ErrorKind::Unavailable;
+        Err::<MemoryStore, _>(milepost_core::Error::new(kind, "nobody listens at port 1"))
+    });
+    let report = check(&down, "open/");
+    assert_eq!(report.count(Outcome::Failed), report.cases.len());
+    assert!(failures(&report).contains("nobody listens at port 1"));
+}
+
+#[test]
+fn a_report_reads_back_and_its_failures_teach() {
+    let report = check(&harness("idle", |_| async { Ok(idle::Idle) }).with_clock(), "open/creates-with");
+    let read: Report = serde_json::from_str(&report.to_json()).unwrap();
+    assert_eq!(read, report);
+    let told = report.to_markdown();
+    for part in ["contract:", "expected:", "came:", "what was done (seed 0x", "a.open(", "1 failed"] {
+        assert!(told.contains(part), "{part} is missing in:\n{told}");
+    }
+}
