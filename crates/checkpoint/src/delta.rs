@@ -29,5 +29,7 @@ mod replay;
 mod tests;
 
 pub(crate) use diff::diff;
-pub(crate) use patch::{Patch, PatchError};
+pub(crate) use patch::Patch;
+#[cfg(test)]
+pub(crate) use patch::PatchError;
 pub(crate) use replay::Replay;

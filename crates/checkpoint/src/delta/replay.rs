@@ -63,6 +63,7 @@ impl Replay {
     }
 
     /// How many bytes [`finish`](Self::finish) returns.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
