@@ -1,0 +1,5 @@
+//! The layers over the reference model.
+
+mod faults;
+mod group_commit;
+mod world;
