@@ -1,7 +1,7 @@
 //! The cases, an area a file.
 //!
-//! To add a case: a row in the area's `cases!` (its sentence, its name, its needs) and the function of that name. To
-//! add an area: a file with `use super::prelude::*;` and `cases!`, its `mod` here, its line in `table.rs`.
+//! To add a case: a row in a `cases!` (its sentence, its name, its needs) and the function of that name below. To add a
+//! file: `use crate::areas::prelude::*;` and a `cases!` that names its area, its `mod`, and its line in `table.rs`.
 
 pub(crate) mod open;
 

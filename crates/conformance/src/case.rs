@@ -76,6 +76,11 @@ impl Case {
         self.doc
     }
 
+    /// The first of its needs that is not met, for a list that has little room.
+    pub(crate) fn unmet(&self, harness: &Harness, offered: &Capabilities) -> Option<Need> {
+        self.needs.iter().copied().find(|need| need.unmet(harness, offered).is_some())
+    }
+
     /// Why it does not apply to a store that offers this; `None` if it does.
     pub fn not_applicable(&self, harness: &Harness, offered: &Capabilities) -> Option<String> {
         self.needs.iter().find_map(|need| need.unmet(harness, offered))

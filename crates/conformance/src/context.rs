@@ -70,8 +70,8 @@ impl Context {
         seed: u64,
         journal: Arc<Journal>,
     ) -> Verdict<Self> {
-        let a = Traced::new("a", harness.connect(&scope).await?, &journal);
-        let b = Traced::new("b", harness.connect(&scope).await?, &journal);
+        let a = Traced::over(harness.connect(&scope).await?, "a", &journal);
+        let b = Traced::over(harness.connect(&scope).await?, "b", &journal);
         Ok(Self {
             capabilities: a.capabilities(),
             a,
@@ -95,7 +95,7 @@ impl Context {
 
     /// A third handle on the same data.
     pub(crate) async fn reopen(&self) -> Verdict<Arc<dyn Store>> {
-        let store = Traced::new("reopened", self.harness.connect(&self.scope).await?, &self.journal);
+        let store = Traced::over(self.harness.connect(&self.scope).await?, "reopened", &self.journal);
         self.reopened.lock().unwrap_or_else(PoisonError::into_inner).push(store.clone());
         Ok(store)
     }

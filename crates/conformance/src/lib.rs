@@ -84,6 +84,11 @@ mod table;
 mod test_main;
 mod trace;
 
+/// The README's blocks, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use case::{Case, Need};
 pub use check::check;
 pub use context::Context;

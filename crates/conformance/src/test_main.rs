@@ -30,16 +30,11 @@ pub fn main(harness: Harness) -> ExitCode {
     let offered = Arc::new(run::probe(&harness));
     let reports = Reports::default();
     let trials = cases().map(|case| trial(&harness, case, &offered, &reports)).collect::<Vec<_>>();
-    let chosen: Vec<_> = trials
-        .iter()
-        .zip(cases())
-        .filter(|(trial, _)| trial.has_ignored_flag() && !arguments.is_filtered_out(trial))
-        .filter(|(trial, _)| arguments.is_ignored(trial))
-        .map(|(_, case)| case)
-        .collect();
-    for case in chosen {
-        let report = run::run(&harness, case, &offered);
-        reports.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+    // What does not apply is not run, but it belongs into the report.
+    for (trial, case) in trials.iter().zip(cases()) {
+        if trial.has_ignored_flag() && arguments.is_ignored(trial) && !arguments.is_filtered_out(trial) {
+            keep(&reports, run::run(&harness, case, &offered));
+        }
     }
     let listing = arguments.list;
     let exit = libtest_mimic::run(&arguments, trials).exit_code();
@@ -52,6 +47,10 @@ pub fn main(harness: Harness) -> ExitCode {
         Ok(()) => exit,
         Err(error) => complain(&format!("the report cannot be written to {}: {error}", path.display())),
     }
+}
+
+fn keep(reports: &Reports, report: CaseReport) {
+    reports.lock().unwrap_or_else(PoisonError::into_inner).push(report);
 }
 
 #[expect(clippy::print_stderr, reason = "this is the main function of a test program")]
@@ -68,12 +67,11 @@ fn trial(
     offered: &Arc<Result<Capabilities, String>>,
     reports: &Reports,
 ) -> Trial {
-    let not_applicable =
-        offered.as_ref().as_ref().ok().and_then(|offered| case.not_applicable(harness, offered));
+    let unmet = offered.as_ref().as_ref().ok().and_then(|offered| case.unmet(harness, offered));
     let (harness, offered, reports) = (harness.clone(), offered.clone(), reports.clone());
     let trial = Trial::ignorable_test(case.id(), move || {
         let report = run::run(&harness, case, &offered);
-        reports.lock().unwrap_or_else(PoisonError::into_inner).push(report.clone());
+        keep(&reports, report.clone());
         let reason = report.reason.unwrap_or_default();
         match report.outcome {
             Outcome::Passed => Ok(Completion::Completed),
@@ -81,8 +79,8 @@ fn trial(
             Outcome::Failed => Err(Failed::from(reason)),
         }
     });
-    match not_applicable {
-        Some(reason) => trial.with_kind(format!("not applicable: {reason}")).with_ignored_flag(true),
+    match unmet {
+        Some(need) => trial.with_kind(format!("not applicable, needs: {need}")).with_ignored_flag(true),
         None => trial,
     }
 }

@@ -61,7 +61,7 @@ pub(crate) struct Traced {
 
 impl Traced {
     /// `store`, called `name` in the journal.
-    pub(crate) fn new(name: &'static str, store: Arc<dyn Store>, journal: &Arc<Journal>) -> Arc<dyn Store> {
+    pub(crate) fn over(store: Arc<dyn Store>, name: &'static str, journal: &Arc<Journal>) -> Arc<dyn Store> {
         Arc::new(Self { name, store, journal: journal.clone() })
     }
 
