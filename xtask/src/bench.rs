@@ -95,10 +95,13 @@ pub(crate) fn run(console: &Console, json: Option<&Path>, quick: bool) -> anyhow
         bail!("the package {PACKAGE} has no benchmark `{BENCH}`");
     }
     let file = workspace.fresh_folder("bench")?.join("rows.json");
-    let program = Program::cargo(&workspace.root, ["bench", "--package", PACKAGE, "--bench", BENCH, "--"])
-        .arg("--json")
-        .arg(&file)
-        .args(quick.then_some("--quick"));
+    let program = Program::cargo(
+        &workspace.root,
+        ["bench", "--package", PACKAGE, "--features", "memory", "--bench", BENCH, "--"],
+    )
+    .arg("--json")
+    .arg(&file)
+    .args(quick.then_some("--quick"));
     if !program.run_visibly()? {
         bail!("the benchmark did not end well");
     }

@@ -9,7 +9,7 @@ const DENY: [&str; 3] = ["--", "--deny", "warnings"];
 
 /// One step, whatever the number of builds.
 pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<Tally> {
-    let all = context.cargo(&["clippy", "--workspace", "--all-targets"]).args(DENY);
+    let all = context.cargo(&["clippy", "--workspace", "--all-targets", "--all-features"]).args(DENY);
     let mut ok = context.succeeds(all)?;
     if !context.quick {
         for program in alone(context) {

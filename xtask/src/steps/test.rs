@@ -11,9 +11,12 @@ use crate::tally::Tally;
 pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<Tally> {
     let probe = context.cargo(&["nextest", "--version"]);
     if !context.succeeds(probe)? {
-        bail!("cargo-nextest is missing: `cargo install --locked cargo-nextest`");
+        let install = context.cargo(&["install", "--locked", "cargo-nextest"]);
+        if !context.succeeds(install)? {
+            bail!("cargo-nextest is missing and cannot be installed: `cargo install --locked cargo-nextest`");
+        }
     }
-    let mut program = context.cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]);
+    let mut program = context.cargo(&["nextest", "run", "--workspace", "--all-features", "--no-fail-fast"]);
     // nextest refuses a filter with a name that does not occur.
     if context.workspace.packages().any(|package| package.has_target("test", TARGET)) {
         program = program.arg("--filterset").arg(format!("not (kind(test) & binary(={TARGET}))"));
