@@ -2,24 +2,17 @@
 
 mod plan;
 mod trail;
+mod turn;
 
-use std::{
-    pin::pin,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
-use futures_util::{
-    StreamExt,
-    future::{Either, select},
-    stream,
-};
+use futures_util::{StreamExt, stream};
 use milepost_core::{
-    Applied, BoxStream, Clock, Commit, Committed, Error, ErrorKind, Operation, Result, RunId, Store,
-    SystemClock,
+    BoxStream, Clock, Commit, Committed, Error, Operation, Result, RunId, Store, SystemClock,
 };
 use tokio::sync::watch;
 
+use self::turn::{Book, Gate, dead_error, read_error};
 pub use self::{
     plan::{Fate, FaultPlan},
     trail::{Deed, Trail},
@@ -94,44 +87,6 @@ struct Shared<S> {
     gate: watch::Sender<Gate>,
 }
 
-/// The plan and how far it has come.
-#[derive(Debug)]
-struct Book {
-    plan: FaultPlan,
-    writes: u64,
-    reads: u64,
-    /// The write that dies is under way, and none may pass it.
-    doomed: bool,
-    trail: Trail,
-}
-
-impl Book {
-    fn new(plan: FaultPlan) -> Self {
-        Self { trail: Trail::new(plan.clone()), plan, writes: 0, reads: 0, doomed: false }
-    }
-}
-
-/// Where stalled writes wait.
-#[derive(Clone, Copy, Debug, Default)]
-struct Gate {
-    held: usize,
-    thaws: u64,
-}
-
-/// One write, and what will become of it.
-struct Turn {
-    operation: Operation,
-    run: Option<RunId>,
-    fate: Fate,
-    dies: bool,
-    /// The layer was dead already, or is about to be.
-    dead: bool,
-    stalls: bool,
-    delay: Duration,
-    /// Its name in the trail.
-    deed: u64,
-}
-
 impl<S> Clone for Faults<S> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
@@ -155,9 +110,10 @@ impl<S> Faults<S> {
         }))
     }
 
-    /// Starts over with another plan: alive, counting from 1, with an empty trail.
+    /// Starts over with another plan: alive, counting from 1, with an empty trail. A write that is under way goes on as
+    /// the former plan has it.
     pub fn arm(&self, plan: FaultPlan) {
-        self.book(|book| *book = Book::new(plan));
+        self.book(|book| book.start_over(plan));
         self.0.dead.send_replace(false);
     }
 
@@ -207,159 +163,6 @@ impl<S> Faults<S> {
     fn book<T>(&self, f: impl FnOnce(&mut Book) -> T) -> T {
         f(&mut self.0.book.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
-
-    /// The turn of the next write.
-    fn turn(&self, operation: Operation, run: Option<&RunId>) -> Turn {
-        let mut turn = Turn {
-            operation,
-            run: run.cloned(),
-            fate: Fate::Lost,
-            dies: false,
-            dead: true,
-            stalls: false,
-            delay: Duration::ZERO,
-            deed: u64::MAX,
-        };
-        self.book(|book| {
-            if book.doomed {
-                return;
-            }
-            book.writes += 1;
-            (turn.fate, turn.dies) = book.plan.fate(book.writes);
-            (turn.dead, book.doomed) = (false, turn.dies);
-            turn.stalls = book.plan.stalls(book.writes);
-            turn.delay = book.plan.delay(book.writes);
-            turn.deed = book.trail.add(Deed {
-                number: book.writes,
-                operation,
-                run: turn.run.clone(),
-                fate: turn.fate,
-                died: turn.dies,
-                stalled: turn.stalls,
-                delay: turn.delay,
-                answer: None,
-            });
-        });
-        turn
-    }
-
-    /// Lets the turns come to what they are fated to; `work` is asked for the answers of those that happen.
-    async fn perform<T>(&self, turns: &[Turn], work: impl Future<Output = Vec<Result<T>>>) -> Vec<Result<T>> {
-        let last = turns.iter().any(|turn| turn.dies).then(|| Last(self));
-        let answers = self.until_death(async {
-            self.hold(turns).await;
-            work.await
-        });
-        let answers = answers.await;
-        let dead = last.is_some() || answers.is_none();
-        let mut answers = answers.into_iter().flatten();
-        let report = |turn: &Turn| {
-            let answer = if turn.fate.happens() { answers.next() } else { None };
-            if let Some(answer) = &answer {
-                let said = answer.as_ref().map(drop).map_err(Error::kind);
-                self.book(|book| book.trail.answered(turn.deed, said));
-            }
-            match (answer, turn.fate) {
-                _ if dead || turn.dead => Err(dead_error().with_applied(Applied::Maybe)),
-                (Some(answer), Fate::Done) => return answer,
-                (_, Fate::Refused) => {
-                    Err(Error::new(ErrorKind::Unavailable, "injected: the store was not reached")
-                        .with_applied(Applied::No))
-                }
-                _ => Err(Error::new(ErrorKind::TimedOut, "injected: no answer").with_applied(Applied::Maybe)),
-            }
-            .map_err(|error: Error| error.during(LAYER, turn.operation, turn.run.as_ref()))
-        };
-        turns.iter().map(report).collect()
-    }
-
-    /// Delays, and stalls.
-    async fn hold(&self, turns: &[Turn]) {
-        let delay = turns.iter().map(|turn| turn.delay).max().unwrap_or_default();
-        if !delay.is_zero() {
-            self.0.clock.sleep(delay).await;
-        }
-        if turns.iter().any(|turn| turn.stalls) {
-            let mut held = Held::enter(&self.0.gate);
-            let thaws = held.thaws;
-            let _ = held.gate.wait_for(|gate| gate.thaws > thaws).await;
-        }
-    }
-
-    /// Whether the next read fails, and after how many items.
-    fn read_fails(&self, operation: Operation, run: Option<&RunId>) -> Option<usize> {
-        self.book(|book| {
-            if book.doomed {
-                return None;
-            }
-            book.reads += 1;
-            let after = book.plan.read_fails_after(book.reads)?;
-            book.trail.add(Deed {
-                number: book.reads,
-                operation,
-                run: run.cloned(),
-                fate: Fate::Refused,
-                died: false,
-                stalled: false,
-                delay: Duration::ZERO,
-                answer: None,
-            });
-            Some(after)
-        })
-    }
-
-    /// Does the work unless the layer is dead or dies meanwhile.
-    async fn until_death<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let mut dead = self.0.dead.subscribe();
-        let death = pin!(async {
-            let _ = dead.wait_for(|dead| *dead).await;
-        });
-        match select(death, pin!(work)).await {
-            Either::Left(_) => None,
-            Either::Right((done, _)) => Some(done),
-        }
-    }
-}
-
-/// The write with which the layer dies: when it is answered, or when its caller is gone.
-struct Last<'a, S>(&'a Faults<S>);
-
-impl<S> Drop for Last<'_, S> {
-    fn drop(&mut self) {
-        self.0.kill();
-    }
-}
-
-/// A write at the gate, counted while it is there.
-struct Held<'a> {
-    count: &'a watch::Sender<Gate>,
-    gate: watch::Receiver<Gate>,
-    thaws: u64,
-}
-
-impl<'a> Held<'a> {
-    fn enter(count: &'a watch::Sender<Gate>) -> Self {
-        let mut thaws = 0;
-        count.send_modify(|gate| {
-            gate.held += 1;
-            thaws = gate.thaws;
-        });
-        Self { count, gate: count.subscribe(), thaws }
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.count.send_modify(|gate| gate.held -= 1);
-    }
-}
-
-fn dead_error() -> Error {
-    Error::new(ErrorKind::Unavailable, "injected: dead")
-}
-
-fn read_error() -> Error {
-    Error::new(ErrorKind::Unavailable, "injected: the store was not reached")
 }
 
 impl<S: Store> Layer for Faults<S> {

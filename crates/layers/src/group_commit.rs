@@ -1,18 +1,14 @@
 //! Group commit: what waits at the same moment goes in one trip.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard},
-};
+mod batch;
+mod flight;
+mod queue;
 
-use futures_util::poll;
-use milepost_core::{Applied, Commit, Committed, Error, ErrorKind, Operation, Outcome, Result, RunId, Store};
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, oneshot},
-    task::yield_now,
-};
+use std::{collections::HashSet, sync::Arc};
 
+use milepost_core::{Commit, Committed, Error, Operation, Result, RunId, Store};
+
+use self::queue::Shared;
 use crate::{Layer, forward_store};
 
 const LAYER: &str = "group-commit";
@@ -68,40 +64,15 @@ impl Default for GroupCommitConfig {
 ///
 /// Clones share the places and the queue.
 #[derive(Debug)]
-pub struct GroupCommit<S>(Arc<Shared<S>>);
-
-#[derive(Debug)]
-struct Shared<S> {
-    inner: S,
-    config: GroupCommitConfig,
+pub struct GroupCommit<S> {
+    shared: Arc<Shared<S>>,
     /// Whether the inner store packs at all.
     packs: bool,
-    state: Mutex<State>,
-    /// Told when nothing is in flight and nothing waits.
-    idle: Notify,
-}
-
-/// Between two changes of this, a free place means that no commit waits whose run is not in flight.
-#[derive(Debug, Default)]
-struct State {
-    closed: bool,
-    in_flight: usize,
-    /// The runs that are in flight.
-    busy: HashSet<RunId>,
-    waiting: VecDeque<Waiting>,
-}
-
-/// A commit on its way, and who wants to know.
-#[derive(Debug)]
-struct Waiting {
-    commit: Commit,
-    answer: oneshot::Sender<Result<Committed>>,
-    runtime: Handle,
 }
 
 impl<S> Clone for GroupCommit<S> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { shared: self.shared.clone(), packs: self.packs }
     }
 }
 
@@ -113,92 +84,8 @@ impl<S: Store> GroupCommit<S> {
 
     /// Group commit in front of `inner`.
     pub fn with_config(inner: S, config: GroupCommitConfig) -> Self {
-        Self(Arc::new(Shared {
-            packs: inner.capabilities().supports_batch_commit(),
-            inner,
-            config,
-            state: Mutex::default(),
-            idle: Notify::new(),
-        }))
-    }
-
-    /// Locks the queue for a caller.
-    fn enter(&self) -> Result<Entry<'_, S>> {
-        let runtime = Handle::try_current().map_err(|error| {
-            let message = "group commit needs a Tokio runtime around it";
-            Error::new(ErrorKind::Config, message).with_source(error).with_applied(Applied::No)
-        })?;
-        let state = self.0.state();
-        if state.closed {
-            let closed = Error::new(ErrorKind::Closed, "the store has been closed");
-            return Err(closed.with_applied(Applied::No));
-        }
-        Ok(Entry { shared: &self.0, state, runtime })
-    }
-}
-
-/// A caller at the locked queue.
-struct Entry<'a, S> {
-    shared: &'a Arc<Shared<S>>,
-    state: MutexGuard<'a, State>,
-    runtime: Handle,
-}
-
-impl<S: Store> Entry<'_, S> {
-    fn queue(&mut self, commit: Commit) -> Verdict {
-        let (answer, verdict) = oneshot::channel();
-        let run = commit.run.clone();
-        self.state.waiting.push_back(Waiting { commit, answer, runtime: self.runtime.clone() });
-        Verdict { run, verdict }
-    }
-
-    /// Leaves with what may go at once.
-    fn leave(mut self) -> Vec<Batch<S>> {
-        Batch::all(self.shared, &mut self.state)
-    }
-}
-
-impl<S> Shared<S> {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-impl State {
-    fn is_idle(&self) -> bool {
-        self.in_flight == 0 && self.waiting.is_empty()
-    }
-
-    /// Takes what goes together now, in the order in which it came; empty when nothing may go.
-    ///
-    /// It stops at the first commit for which there is no room, so that a later and smaller one of the same run does
-    /// not overtake it.
-    fn gather(&mut self, config: &GroupCommitConfig) -> Vec<Waiting> {
-        let mut gathered = Vec::new();
-        let mut passed_over = VecDeque::new();
-        let mut bytes = 0;
-        while gathered.len() < config.max_commits.max(1) {
-            let Some(waiting) = self.waiting.pop_front() else { break };
-            if waiting.answer.is_closed() {
-                continue;
-            }
-            if self.busy.contains(&waiting.commit.run) {
-                passed_over.push_back(waiting);
-                continue;
-            }
-            bytes += weight(&waiting.commit);
-            if bytes > config.max_bytes && !gathered.is_empty() {
-                self.waiting.push_front(waiting);
-                break;
-            }
-            self.busy.insert(waiting.commit.run.clone());
-            gathered.push(waiting);
-        }
-        if !passed_over.is_empty() {
-            passed_over.append(&mut self.waiting);
-            self.waiting = passed_over;
-        }
-        gathered
+        let packs = inner.capabilities().supports_batch_commit();
+        Self { shared: Arc::new(Shared::new(inner, config)), packs }
     }
 }
 
@@ -206,119 +93,11 @@ fn of_commit(error: Error, run: &RunId) -> Error {
     error.during(LAYER, Operation::Commit, Some(run))
 }
 
-/// All bodies of a commit together.
-fn weight(commit: &Commit) -> u64 {
-    let records = commit.records.iter().map(|record| record.body.len());
-    let blobs = commit.blobs.iter().map(|blob| blob.body.len());
-    let snapshot = commit.snapshot.iter().map(|snapshot| snapshot.body.len());
-    let outcome = commit.finish.iter().map(|finish| match &finish.outcome {
-        Outcome::Completed { output } => output.len(),
-        Outcome::Failed { failure } => failure.message.len(),
-    });
-    records.chain(blobs).chain(snapshot).chain(outcome).sum::<usize>() as u64
-}
-
-/// Commits that hold one place. However it ends (done, panicked, its runtime shut down), dropping it frees the place and
-/// sends what has gathered.
-struct Batch<S: Store> {
-    shared: Arc<Shared<S>>,
-    runs: Vec<RunId>,
-    commits: Vec<Waiting>,
-    runtime: Handle,
-}
-
-impl<S: Store> Batch<S> {
-    /// Takes the next batch, if there is a free place and something for it.
-    fn next(shared: &Arc<Shared<S>>, state: &mut State) -> Option<Self> {
-        if state.in_flight >= shared.config.in_flight.max(1) {
-            return None;
-        }
-        let commits = state.gather(&shared.config);
-        let runtime = commits.first()?.runtime.clone();
-        state.in_flight += 1;
-        let runs = commits.iter().map(|waiting| waiting.commit.run.clone()).collect();
-        Some(Self { shared: shared.clone(), runs, commits, runtime })
-    }
-
-    /// Takes batches until no place is free or nothing is left for them. They begin when the lock is released: beginning
-    /// one may end another, which takes the lock.
-    fn all(shared: &Arc<Shared<S>>, state: &mut State) -> Vec<Self> {
-        std::iter::from_fn(|| Self::next(shared, state)).collect()
-    }
-
-    /// Sends it from the caller's own task, so that a backend that answers at once costs no other. One that does not is
-    /// driven by a task from there on, because the caller may drop its future, or keep it and stop polling.
-    async fn begin(self) {
-        let runtime = self.runtime.clone();
-        let mut work = Box::pin(self.drive());
-        if poll!(&mut work).is_pending() {
-            runtime.spawn(work);
-        }
-    }
-
-    /// Sends it and tells each its verdict.
-    async fn drive(mut self) {
-        let (mut commits, answers): (Vec<_>, Vec<_>) = std::mem::take(&mut self.commits)
-            .into_iter()
-            .map(|waiting| (waiting.commit, waiting.answer))
-            .unzip();
-        let inner = &self.shared.inner;
-        let verdicts = match commits.pop() {
-            Some(only) if commits.is_empty() => vec![inner.commit(only).await],
-            last => inner.commit_many(commits.into_iter().chain(last).collect()).await,
-        };
-        for (answer, verdict) in answers.into_iter().zip(verdicts) {
-            // Who has dropped its future does not want to know.
-            let _ = answer.send(verdict);
-        }
-        // Those who were answered together come back together, if they get to run before the place is free; otherwise
-        // the first of them would go alone, and the others wait for it. No timer: one turn of the scheduler.
-        if self.runs.len() > 1 || !self.shared.state().waiting.is_empty() {
-            yield_now().await;
-        }
-    }
-}
-
-impl<S: Store> Drop for Batch<S> {
-    fn drop(&mut self) {
-        let batches = {
-            let mut state = self.shared.state();
-            state.in_flight -= 1;
-            for run in &self.runs {
-                state.busy.remove(run);
-            }
-            let batches = Self::all(&self.shared, &mut state);
-            if state.is_idle() {
-                self.shared.idle.notify_waiters();
-            }
-            batches
-        };
-        for batch in batches {
-            batch.runtime.clone().spawn(batch.drive());
-        }
-    }
-}
-
-/// Where a queued commit's verdict will come from.
-struct Verdict {
-    run: RunId,
-    verdict: oneshot::Receiver<Result<Committed>>,
-}
-
-impl Verdict {
-    async fn settle(self) -> Result<Committed> {
-        self.verdict.await.unwrap_or_else(|_| {
-            let gone = Error::new(ErrorKind::Unavailable, "the task that drove the batch has ended early");
-            Err(of_commit(gone.with_applied(Applied::Maybe), &self.run))
-        })
-    }
-}
-
 impl<S: Store> Layer for GroupCommit<S> {
     type Inner = S;
 
     fn inner(&self) -> &S {
-        &self.0.inner
+        &self.shared.inner
     }
 }
 
@@ -327,26 +106,24 @@ forward_store! {
     forward capabilities, open, renew, send, delete, head, snapshot, stream, inbox, blob, blobs, list;
 
     async fn commit(&self, commit: Commit) -> Result<Committed> {
-        if !self.0.packs {
-            return self.0.inner.commit(commit).await;
+        if !self.packs {
+            return self.shared.inner.commit(commit).await;
         }
         let run = commit.run.clone();
-        let (verdict, batches) = {
-            let mut entry = self.enter().map_err(|error| of_commit(error, &run))?;
+        let (verdict, departure) = {
+            let mut entry = self.shared.enter().map_err(|error| of_commit(error, &run))?;
             (entry.queue(commit), entry.leave())
         };
-        for batch in batches {
-            batch.begin().await;
-        }
+        departure.go().await;
         verdict.settle().await
     }
 
     async fn commit_many(&self, commits: Vec<Commit>) -> Vec<Result<Committed>> {
         let each_once = commits.iter().map(|commit| &commit.run).collect::<HashSet<_>>().len() == commits.len();
-        if !self.0.packs || !each_once {
-            return self.0.inner.commit_many(commits).await;
+        if !self.packs || !each_once {
+            return self.shared.inner.commit_many(commits).await;
         }
-        let (verdicts, batches) = match self.enter() {
+        let (verdicts, departure) = match self.shared.enter() {
             Ok(mut entry) => {
                 let verdicts: Vec<_> = commits.into_iter().map(|commit| entry.queue(commit)).collect();
                 (verdicts, entry.leave())
@@ -355,9 +132,7 @@ forward_store! {
                 return commits.iter().map(|commit| Err(of_commit(error.repeat(), &commit.run))).collect();
             }
         };
-        for batch in batches {
-            batch.begin().await;
-        }
+        departure.go().await;
         let mut answers = Vec::with_capacity(verdicts.len());
         for verdict in verdicts {
             answers.push(verdict.settle().await);
@@ -366,14 +141,7 @@ forward_store! {
     }
 
     async fn close(&self) -> Result<()> {
-        self.0.state().closed = true;
-        loop {
-            let idle = self.0.idle.notified();
-            if self.0.state().is_idle() {
-                break;
-            }
-            idle.await;
-        }
-        self.0.inner.close().await
+        self.shared.drain().await;
+        self.shared.inner.close().await
     }
 }

@@ -224,6 +224,20 @@ async fn a_writer_that_stalls_thaws_after_its_takeover_and_is_refused() {
 }
 
 #[tokio::test]
+async fn a_write_of_a_former_plan_leaves_the_next_one_alone() {
+    let faults = Faults::new(MemoryStore::new(), FaultPlan::none().stall_at(2).die_after(2));
+    let mut writer = Writer::open(&faults, "a").await;
+    let mut former = faults.commit(writer.next("x"));
+    assert!(poll_once(&mut former).await.is_none());
+    faults.arm(FaultPlan::none().at(1, Fate::Lost));
+    let _ = faults.open(&writer.run, creation()).await;
+    let trail = faults.trail();
+    faults.thaw();
+    assert!(former.await.is_err());
+    assert_eq!((faults.trail(), faults.is_dead()), (trail, false));
+}
+
+#[tokio::test]
 async fn delays_wait_by_the_injected_clock() {
     let clock = Arc::new(ManualClock::new(Timestamp(0)));
     let memory = MemoryStore::new();

@@ -159,6 +159,31 @@ async fn a_future_that_is_kept_and_not_polled_holds_nobody_up() {
 }
 
 #[tokio::test]
+async fn close_does_not_wait_for_a_caller_that_does_not_poll() {
+    let mut world = World::new(GroupCommitConfig::default()).await;
+    let mut kept = world.store.commit(world.writers[0].next("kept"));
+    assert!(poll_once(&mut kept).await.is_none());
+    world.faults.thaw();
+    world.store.close().await.unwrap();
+    kept.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_in_a_callers_own_task_leaves_its_place_free() {
+    for pause in [Duration::ZERO, Duration::from_millis(1)] {
+        let store = GroupCommit::new(Recorder::new(MemoryStore::new(), pause));
+        let panicked = tokio::spawn({
+            let store = store.clone();
+            async move { store.commit(orphan("panic")).await }
+        });
+        assert!(panicked.await.unwrap_err().is_panic());
+        let mut writer = Writer::open(&store, "a").await;
+        store.commit(writer.next("x")).await.unwrap();
+        store.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_panic_of_the_store_is_unsettled_for_its_batch_and_no_other() {
     let mut world = World::new(GroupCommitConfig::default()).await;
     let (first, beside) = (world.writers[0].next("first"), world.writers[1].next("beside"));

@@ -100,13 +100,13 @@ impl<S> Recorder<S> {
 
     async fn note(&self, commits: &[Commit]) {
         self.trips.lock().unwrap().push(commits.iter().map(|commit| commit.run.clone()).collect());
+        if !self.pause.is_zero() {
+            tokio::time::sleep(self.pause).await;
+        }
         assert!(
             commits.iter().all(|commit| commit.run.as_str() != "panic"),
             "the store panics, as the test wants"
         );
-        if !self.pause.is_zero() {
-            tokio::time::sleep(self.pause).await;
-        }
     }
 }
 
