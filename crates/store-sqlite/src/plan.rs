@@ -1,0 +1,156 @@
+//! The write phase: the statements of a batch, put together so that they take few trips.
+
+use crate::sql::{Script, Value};
+
+/// What one statement does. A batch's statements run in this order; each run has one request in a batch, so the order
+/// matters within a request only.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Step {
+    InsertRun,
+    InsertInfo,
+    InsertRecord,
+    InsertRecordId,
+    DropBlob,
+    InsertBlob,
+    TakeMessage,
+    PutSnapshot,
+    TrimRecords,
+    TrimSnapshots,
+    InsertMessage,
+    InsertMessageKey,
+    UpdateRun,
+    UpdateOutcome,
+    EraseRun,
+    EraseInfo,
+    EraseRecords,
+    EraseRecordIds,
+    EraseSnapshots,
+    EraseBlobs,
+    EraseMessages,
+    EraseMessageKeys,
+}
+
+impl Step {
+    /// Everything that a run has.
+    pub(crate) const ERASE: [Step; 8] = [
+        Step::EraseRun,
+        Step::EraseInfo,
+        Step::EraseRecords,
+        Step::EraseRecordIds,
+        Step::EraseSnapshots,
+        Step::EraseBlobs,
+        Step::EraseMessages,
+        Step::EraseMessageKeys,
+    ];
+
+    fn sql(self) -> &'static str {
+        match self {
+            Step::InsertRun => crate::row::INSERT,
+            Step::InsertInfo => crate::image::INSERT_INFO,
+            Step::InsertRecord => {
+                "INSERT INTO record (run, cursor, at, kind, id, blobs, checksum, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            }
+            Step::InsertRecordId => "INSERT INTO record_id (run, id, cursor, checksum) VALUES (?, ?, ?, ?)",
+            Step::DropBlob => "DELETE FROM blob WHERE run = ? AND name = ?",
+            Step::InsertBlob => "INSERT INTO blob (run, name, checksum, body) VALUES (?, ?, ?, ?)",
+            Step::TakeMessage => "DELETE FROM message WHERE run = ? AND number = ?",
+            Step::PutSnapshot => {
+                "INSERT INTO snapshot (run, cursor, checksum, body) VALUES (?, ?, ?, ?) \
+                 ON CONFLICT (run, cursor) DO UPDATE SET checksum = excluded.checksum, body = excluded.body"
+            }
+            Step::TrimRecords => "DELETE FROM record WHERE run = ? AND cursor <= ?",
+            Step::TrimSnapshots => "DELETE FROM snapshot WHERE run = ? AND cursor < ?",
+            Step::InsertMessage => {
+                "INSERT INTO message (run, number, id, name, kind, at, checksum, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            }
+            Step::InsertMessageKey => {
+                "INSERT INTO message_key (run, name, number, content, checksum) VALUES (?, ?, ?, ?, ?)"
+            }
+            Step::UpdateRun => crate::row::UPDATE,
+            Step::UpdateOutcome => crate::row::UPDATE_OUTCOME,
+            Step::EraseRun => "DELETE FROM run WHERE key = ?",
+            Step::EraseInfo => "DELETE FROM info WHERE run = ?",
+            Step::EraseRecords => "DELETE FROM record WHERE run = ?",
+            Step::EraseRecordIds => "DELETE FROM record_id WHERE run = ?",
+            Step::EraseSnapshots => "DELETE FROM snapshot WHERE run = ?",
+            Step::EraseBlobs => "DELETE FROM blob WHERE run = ?",
+            Step::EraseMessages => "DELETE FROM message WHERE run = ?",
+            Step::EraseMessageKeys => "DELETE FROM message_key WHERE run = ?",
+        }
+    }
+}
+
+/// One statement with its parameters.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) step: Step,
+    pub(crate) values: Vec<Value>,
+}
+
+impl Write {
+    pub(crate) fn new(step: Step, values: impl Into<Vec<Value>>) -> Self {
+        Self { step, values: values.into() }
+    }
+}
+
+/// Up to so many statements of any kinds go as one string with the COMMIT: most batches are one commit.
+const SMALL: usize = 6;
+
+/// The longest string of equal statements.
+const LONGEST: usize = 64;
+
+/// A script, and how many statements it has.
+pub(crate) type Trip = (Script, usize);
+
+/// The trips of a write phase; the last one ends with COMMIT.
+///
+/// A string that SQLite has not seen costs more to compile than to run, so strings come from few shapes that the
+/// driver's cache keeps: all of a small batch at once, otherwise equal statements by powers of two.
+pub(crate) fn trips(mut writes: Vec<Write>) -> Vec<Trip> {
+    writes.sort_by_key(|write| write.step);
+    let mut trips: Vec<Trip> = Vec::new();
+    if writes.len() <= SMALL {
+        trips.push(trip(writes));
+    } else {
+        while !writes.is_empty() {
+            let equal = writes.iter().take_while(|write| write.step == writes[0].step).count();
+            let rest = writes.split_off(LONGEST.min(1 << equal.ilog2()));
+            trips.push(trip(std::mem::replace(&mut writes, rest)));
+        }
+        trips.push(Trip::default());
+    }
+    if let Some((script, statements)) = trips.last_mut() {
+        script.add("COMMIT", []);
+        *statements += 1;
+    }
+    trips
+}
+
+fn trip(writes: Vec<Write>) -> Trip {
+    let statements = writes.len();
+    let mut script = Script::default();
+    for write in writes {
+        script.add(write.step.sql(), write.values);
+    }
+    (script, statements)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes(counts: &[(Step, usize)]) -> Vec<usize> {
+        let writes = counts.iter().flat_map(|(step, count)| (0..*count).map(|_| Write::new(*step, [])));
+        trips(writes.collect()).into_iter().map(|(_, statements)| statements).collect()
+    }
+
+    #[test]
+    fn a_small_batch_is_one_trip_and_a_large_one_few() {
+        use Step::{InsertRecord, UpdateRun};
+        assert_eq!(sizes(&[(InsertRecord, 1), (UpdateRun, 1)]), [3]);
+        assert_eq!(sizes(&[(UpdateRun, 3), (InsertRecord, 3)]), [7]);
+        assert_eq!(sizes(&[(InsertRecord, 64), (UpdateRun, 64)]), [64, 64, 1]);
+        assert_eq!(sizes(&[(InsertRecord, 53), (UpdateRun, 7)]), [32, 16, 4, 1, 4, 2, 1, 1]);
+        assert_eq!(sizes(&[(InsertRecord, 200)]), [64, 64, 64, 8, 1]);
+    }
+}

@@ -1,0 +1,292 @@
+//! Records and messages, read in pages. No connection is held between two pages.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use futures_util::{StreamExt, stream};
+use milepost_core::{
+    BlobInfo, BoxStream, Digest, Error, Incarnation, Kind, Message, MessageKey, Operation, OperationId,
+    Record, RecordId, Refusal, Result, RunId, Span, Timestamp,
+};
+use sqlx::sqlite::SqliteRow;
+
+use crate::{
+    error::{BACKEND, corrupt, from_driver},
+    follow::Follower,
+    read::{self, Read, bound},
+    row::Row,
+    sql::{Columns, Value},
+    store::Inner,
+};
+
+/// How many are fetched at once when nothing else is asked for, and at most.
+const PAGE: u32 = 256;
+const LARGEST_PAGE: u32 = 4096;
+
+/// What stands in a sequence of a run.
+pub(crate) trait Entry: Sized + Send + 'static {
+    const OPERATION: Operation;
+    /// The statements of a page, forward and in reverse. `?1` is the run, `?2` what came before, `?3` the end, `?4` how
+    /// many. A page ends early once its bodies have a MiB, so that memory does not depend on their size.
+    const FORWARD: &[&str];
+    const REVERSE: &[&str];
+
+    fn read(row: &SqliteRow, run: &RunId, incarnation: Incarnation) -> Result<Self>;
+    fn position(&self) -> u64;
+    /// The newest position that the run has ever given.
+    fn newest(row: &Row) -> u64;
+    /// Compares the page with what the run's row says.
+    fn check(span: &Span, read: &Read, page: &[Self]) -> Result<()>;
+}
+
+macro_rules! page {
+    ($table:literal, $place:literal, $columns:literal, $direction:literal) => {
+        concat!(
+            "WITH near AS (SELECT ",
+            $place,
+            " AS place, length(body) AS size FROM ",
+            $table,
+            " WHERE run = (SELECT key FROM run WHERE id = ?1) AND ",
+            $place,
+            " > ?2 AND ",
+            $place,
+            " <= ?3 ORDER BY ",
+            $place,
+            $direction,
+            " LIMIT ?4), summed AS (SELECT place, sum(size) OVER (ORDER BY place",
+            $direction,
+            " ROWS UNBOUNDED PRECEDING) - size AS before FROM near) SELECT ",
+            $columns,
+            " FROM ",
+            $table,
+            " WHERE run = (SELECT key FROM run WHERE id = ?1) AND ",
+            $place,
+            " IN (SELECT place FROM summed WHERE before < 1048576) ORDER BY ",
+            $place,
+            $direction
+        )
+    };
+}
+
+macro_rules! records {
+    ($direction:literal) => {
+        page!("record", "cursor", "cursor, at, kind, id, blobs, checksum, body", $direction)
+    };
+}
+
+macro_rules! messages {
+    ($direction:literal) => {
+        page!("message", "number", "number, id, name, kind, at, checksum, body", $direction)
+    };
+}
+
+const COUNT_MESSAGES: &str = "SELECT count(*) FROM message WHERE run = (SELECT key FROM run WHERE id = ?1)";
+
+/// A stored name that is none.
+fn damaged(_: Error) -> Error {
+    corrupt("a stored name does not make sense")
+}
+
+impl Entry for Record {
+    const OPERATION: Operation = Operation::Stream;
+    const FORWARD: &[&str] = &[records!("")];
+    const REVERSE: &[&str] = &[records!(" DESC")];
+
+    fn read(row: &SqliteRow, run: &RunId, incarnation: Incarnation) -> Result<Self> {
+        let mut columns = Columns::new(row);
+        let cursor = columns.unsigned().map_err(from_driver)?;
+        let at = Timestamp(columns.get().map_err(from_driver)?);
+        let kind = Kind::new(columns.get::<&str>().map_err(from_driver)?).map_err(damaged)?;
+        let id = columns.get::<Option<&str>>().map_err(from_driver)?;
+        let id = id.map(RecordId::new).transpose().map_err(damaged)?;
+        let names = columns.get::<Option<&[u8]>>().map_err(from_driver)?.unwrap_or_default();
+        let (names, rest) = names.as_chunks::<32>();
+        let checksum: [u8; 16] = columns.array().map_err(from_driver)?;
+        let body = columns.bytes().map_err(from_driver)?;
+        let blobs = names.iter().map(|name| Digest(*name)).collect();
+        let record = Record { cursor, kind, body, at, id, blobs };
+        if !rest.is_empty() || record.checksum(run, incarnation).0 != checksum {
+            return Err(corrupt("a record is not as it was written"));
+        }
+        Ok(record)
+    }
+
+    fn position(&self) -> u64 {
+        self.cursor
+    }
+
+    fn newest(row: &Row) -> u64 {
+        row.cursor
+    }
+
+    /// Records are gapless, and the run's row says where they begin and end.
+    fn check(span: &Span, read: &Read, page: &[Self]) -> Result<()> {
+        let row = &read.image.row;
+        let (after, until) = (span.after, span.until.unwrap_or(u64::MAX));
+        if until <= after || span.limit == Some(0) {
+            return Ok(());
+        }
+        if after.saturating_add(1) < row.first {
+            return Err(Refusal::Trimmed { first: row.first }.into());
+        }
+        let end = until.min(row.cursor);
+        let gapless = |start: u64, step: i64| {
+            let expected = |index: usize| start.wrapping_add_signed(step * index as i64);
+            page.iter().enumerate().all(|(index, record)| record.cursor == expected(index))
+        };
+        let whole = if span.reverse { gapless(end, -1) } else { gapless(after.saturating_add(1), 1) };
+        if !whole || page.is_empty() && after < end {
+            return Err(corrupt("a record is gone"));
+        }
+        Ok(())
+    }
+}
+
+impl Entry for Message {
+    const OPERATION: Operation = Operation::Inbox;
+    const FORWARD: &[&str] = &[messages!(""), COUNT_MESSAGES];
+    const REVERSE: &[&str] = &[messages!(" DESC"), COUNT_MESSAGES];
+
+    fn read(row: &SqliteRow, run: &RunId, incarnation: Incarnation) -> Result<Self> {
+        let mut columns = Columns::new(row);
+        let number = columns.unsigned().map_err(from_driver)?;
+        let id = OperationId(u128::from_le_bytes(columns.array().map_err(from_driver)?));
+        let key = MessageKey::new(columns.get::<&str>().map_err(from_driver)?).map_err(damaged)?;
+        let kind = Kind::new(columns.get::<&str>().map_err(from_driver)?).map_err(damaged)?;
+        let at = Timestamp(columns.get().map_err(from_driver)?);
+        let checksum: [u8; 16] = columns.array().map_err(from_driver)?;
+        let message = Message { number, id, key, kind, body: columns.bytes().map_err(from_driver)?, at };
+        if message.checksum(run, incarnation).0 != checksum {
+            return Err(corrupt("a message is not as it was written"));
+        }
+        Ok(message)
+    }
+
+    fn position(&self) -> u64 {
+        self.number
+    }
+
+    fn newest(row: &Row) -> u64 {
+        row.newest_message
+    }
+
+    /// Taken messages leave gaps, so they are counted.
+    fn check(_: &Span, read: &Read, _: &[Self]) -> Result<()> {
+        let count = read.rows[1].first().map(|row| Columns::new(row).unsigned());
+        if count.transpose().map_err(from_driver)? != Some(read.image.row.counts.messages) {
+            return Err(corrupt("a message is gone"));
+        }
+        Ok(())
+    }
+}
+
+/// A stream that is being read: `span` is what is still to come.
+struct Reader<T> {
+    inner: Arc<Inner>,
+    run: RunId,
+    span: Span,
+    page: VecDeque<T>,
+    follower: Option<Follower>,
+    ended: bool,
+}
+
+/// The entries of a span, which has been checked.
+pub(crate) fn entries<T: Entry>(
+    inner: &Arc<Inner>,
+    run: &RunId,
+    span: Span,
+) -> BoxStream<'static, Result<T>> {
+    let follower = span.follow.then(|| Follower::new(&inner.followers, run));
+    let reader = Reader {
+        inner: inner.clone(),
+        run: run.clone(),
+        span,
+        page: VecDeque::new(),
+        follower,
+        ended: false,
+    };
+    stream::try_unfold(reader, |mut reader| async move {
+        let next = reader.next().await;
+        let next = next.map_err(|error| error.during(BACKEND, T::OPERATION, Some(&reader.run)))?;
+        Ok(next.map(|entry| (entry, reader)))
+    })
+    .boxed()
+}
+
+impl<T: Entry> Reader<T> {
+    async fn next(&mut self) -> Result<Option<T>> {
+        loop {
+            if let Some(entry) = self.page.pop_front() {
+                return Ok(Some(entry));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            let changed = self.follower.as_ref().map(Follower::changed);
+            let mut notified = changed.as_ref().map(|changed| Box::pin(changed.notified()));
+            if let Some(notified) = &mut notified {
+                notified.as_mut().enable();
+            }
+            self.fetch().await?;
+            match (&mut self.follower, notified) {
+                (Some(follower), _) if !self.page.is_empty() => follower.found(),
+                (Some(follower), Some(notified)) if !self.ended => follower.wait(notified).await,
+                _ => {}
+            }
+        }
+    }
+
+    /// Fetches a page and moves the span past it.
+    async fn fetch(&mut self) -> Result<()> {
+        let span = &mut self.span;
+        let asked = span.page.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
+        let asked = span.limit.map_or(asked.into(), |limit| limit.min(asked.into()));
+        let statements = if span.reverse { T::REVERSE } else { T::FORWARD };
+        let values = [
+            Value::Int(bound(span.after)),
+            Value::Int(bound(span.until.unwrap_or(u64::MAX))),
+            Value::Int(bound(asked)),
+        ];
+        let read =
+            read::with_run(&self.inner, &self.run, statements, values).await?.ok_or(Refusal::NotFound)?;
+        let row = &read.image.row;
+        let incarnation = row.fence.incarnation;
+        // From the first page on only this life of the run: another one is not its continuation.
+        if *span.incarnation.get_or_insert(incarnation) != incarnation {
+            return Err(Refusal::NotFound.into());
+        }
+        let page: Vec<T> =
+            read.rows[0].iter().map(|row| T::read(row, &self.run, incarnation)).collect::<Result<_>>()?;
+        T::check(span, &read, &page)?;
+        if let Some(last) = page.last() {
+            span.limit = span.limit.map(|limit| limit.saturating_sub(page.len() as u64));
+            if span.reverse {
+                span.until = Some(last.position() - 1);
+            } else {
+                span.after = last.position();
+            }
+        }
+        let newest = T::newest(row);
+        let end = span.until.unwrap_or(u64::MAX);
+        let nothing_left = span.after >= end.min(newest);
+        let no_more_to_come = !span.follow || row.outcome.is_some() || end <= newest.max(span.after);
+        let whole = page.is_empty() || nothing_left;
+        self.ended = span.limit == Some(0) || whole && no_more_to_come;
+        self.page = page.into();
+        Ok(())
+    }
+}
+
+/// The blobs of a run, by their names.
+pub(crate) fn blobs(inner: &Arc<Inner>, run: &RunId) -> BoxStream<'static, Result<BlobInfo>> {
+    let (inner, run) = (inner.clone(), run.clone());
+    let pages = stream::try_unfold(None, move |after| {
+        let (inner, run) = (inner.clone(), run.clone());
+        async move {
+            let page = read::blobs(&inner, &run, after).await;
+            let page = page.map_err(|error| error.during(BACKEND, Operation::Blobs, Some(&run)))?;
+            let last = page.last().map(|info| info.name);
+            Ok::<_, Error>(last.map(|last| (stream::iter(page.into_iter().map(Ok)), Some(last))))
+        }
+    });
+    futures_util::TryStreamExt::try_flatten(pages).boxed()
+}

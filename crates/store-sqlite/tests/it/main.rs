@@ -1,0 +1,4 @@
+//! The SQLite store, from the outside.
+
+mod basics;
+mod support;
