@@ -3,6 +3,11 @@
 //! To add a case: a row in a `cases!` (its sentence, its name, its needs) and the function of that name below. To add a
 //! file: `use crate::areas::prelude::*;` and a `cases!` that names its area, its `mod`, and its line in `table.rs`.
 
+pub(crate) mod commit;
+pub(crate) mod fencing;
+pub(crate) mod leases;
+pub(crate) mod lost_ack;
+pub(crate) mod moves;
 pub(crate) mod open;
 
 /// What a case is written with.
@@ -16,6 +21,6 @@ pub(crate) mod prelude {
         case::cases,
         context::{Driver, record},
         expect::{clashed, expect, expect_eq, one_winner, refused, refused_as},
-        image::collect,
+        image::{Image, collect, image, next},
     };
 }

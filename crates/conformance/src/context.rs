@@ -8,8 +8,8 @@ use std::{
 };
 
 use milepost_core::{
-    Capabilities, Commit, Committed, Cursor, Fence, Head, Ids, Kind, Manifest, NewRecord, Open, Opened,
-    OperationId, Refusal, RunId, RunInfo, SeededIds, Store, Version,
+    Bytes, Capabilities, Clock, Commit, Committed, Cursor, Fence, Head, Ids, Kind, Manifest, MessageKey, NewMessage,
+    NewRecord, Open, Opened, OperationId, Outcome, Refusal, Retain, RunId, RunInfo, SeededIds, Store, SystemClock, Version,
 };
 use tokio::{sync::Barrier, task::JoinSet};
 
@@ -147,6 +147,12 @@ impl Context {
         self.pass(self.brief() + self.slack()).await;
     }
 
+    /// Up to `most` rounds, for as long as half of the case's time lasts: a slow backend does fewer, but one at least.
+    pub(crate) fn rounds(&self, most: u32) -> impl Iterator<Item = u32> {
+        let (clock, enough) = (SystemClock::default(), self.tuning().timeout / 2);
+        (0..most).take_while(move |round| *round == 0 || clock.elapsed() < enough)
+    }
+
     fn slack(&self) -> Duration {
         if self.harness.moves_clock() { Duration::ZERO } else { self.tuning().slack }
     }
@@ -218,6 +224,23 @@ impl Context {
     pub(crate) async fn commit_records(&self, driver: &mut Driver, count: u64) -> Verdict<Committed> {
         let cursors = driver.cursor + 1..=driver.cursor + count;
         self.commit(driver, |commit| commit.records(cursors.map(record))).await
+    }
+
+    /// Completes the run of `driver` with an empty output.
+    pub(crate) async fn complete(&self, driver: &mut Driver) -> Verdict<Committed> {
+        let outcome = Outcome::Completed { output: Bytes::new() };
+        self.commit(driver, |commit| commit.finish(outcome, Retain::Keep)).await
+    }
+
+    /// Opens a run that is due already.
+    pub(crate) async fn resume(&self, run: &RunId) -> Verdict<Driver> {
+        Ok(Driver::of(&self.a.open(run, self.resuming()).await?))
+    }
+
+    /// A message of the kind `signal`, to be sent.
+    pub(crate) fn message(&self, key: impl AsRef<str>, body: impl Into<Bytes>) -> NewMessage {
+        let key = MessageKey::new(key).expect("keys of cases are short");
+        NewMessage::new(self.id(), key, Kind::from_static("signal"), body)
     }
 
     /// The head of a run that must be there, read by the other handle.

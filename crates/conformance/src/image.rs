@@ -45,6 +45,11 @@ pub(crate) async fn collect<T: Debug>(stream: BoxStream<'static, Result<T>>) -> 
     stream.try_collect().await
 }
 
+/// The next of what a stream gives; `None` at its end.
+pub(crate) async fn next<T>(stream: &mut BoxStream<'static, Result<T>>) -> Result<Option<T>> {
+    stream.try_next().await
+}
+
 /// Reads all that `store` offers of a run that nobody writes to at the moment.
 pub(crate) async fn image(store: &dyn Store, run: &RunId) -> Verdict<Image> {
     let offered = store.capabilities();

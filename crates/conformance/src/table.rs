@@ -1,6 +1,9 @@
 //! The one table of cases.
 
-use crate::{Case, areas::open};
+use crate::{
+    Case,
+    areas::{commit, open},
+};
 
 /// Every area, in the order in which they build on each other.
 const AREAS: &[&[Case]] = &[
@@ -9,6 +12,9 @@ const AREAS: &[&[Case]] = &[
     open::takeover::CASES,
     open::again::CASES,
     open::draft::CASES,
+    // commit
+    commit::log::CASES,
+    commit::atomic::CASES,
 ];
 
 /// Every case there is. `main`, `check` and the documents read this list, and there is no other.

@@ -1,0 +1,1 @@
+//! Fencing: who may no longer write.

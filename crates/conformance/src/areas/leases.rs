@@ -1,0 +1,1 @@
+//! Leases: until when a run is somebody's, and from when on it is anyone's.

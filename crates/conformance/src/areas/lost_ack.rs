@@ -1,0 +1,1 @@
+//! Lost acknowledgements: what was done and not heard of is asked for again.

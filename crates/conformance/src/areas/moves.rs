@@ -1,0 +1,72 @@
+//! Moves that the cases of several areas make.
+
+use std::{pin::pin, task::Poll};
+
+use futures_util::poll;
+
+use super::prelude::*;
+
+/// How many records a [`whole`] commit has.
+pub(crate) const WHOLE: u64 = 3;
+
+/// The next commit of `driver` with every part that the store offers, but a trim, a take, a release and an outcome.
+pub(crate) fn whole(ctx: &Context, driver: &Driver) -> Commit {
+    let offered = &ctx.capabilities;
+    let mut commit = ctx.next(driver).advances().extend(ctx.long() * 2);
+    commit.note = Some(Note { done: driver.version, total: None, text: "whole".into() });
+    let blob = Blob::of(format!("the blob of version {}", driver.version));
+    let mut end = driver.cursor;
+    if offered.supports_log() {
+        for cursor in end + 1..=end + WHOLE {
+            let mut record = record(cursor);
+            if offered.supports_record_ids() {
+                record.id = RecordId::new(format!("record-{cursor}")).ok();
+            }
+            if offered.supports_blobs() {
+                record.blobs.push(blob.name);
+            }
+            commit.records.push(record);
+        }
+        end += WHOLE;
+    }
+    if offered.supports_snapshots() {
+        commit.snapshot = Some(Snapshot::new(end, format!("the state of version {}", driver.version)));
+    }
+    if offered.supports_blobs() {
+        commit.blobs.push(blob);
+    }
+    commit
+}
+
+/// `image` must end with all that `commit`, a [`whole`] one, carries.
+#[track_caller]
+pub(crate) fn holds_whole(image: &Image, commit: &Commit) -> Verdict {
+    let skipped = image.records.len().saturating_sub(commit.records.len());
+    let tail: Vec<_> = image.records.iter().skip(skipped).cloned().collect();
+    let want = tail.iter().zip(commit.records.iter().cloned());
+    let want: Vec<_> = want.map(|(found, new)| new.at(found.cursor, found.at)).collect();
+    expect_eq("the newest records", &tail, &want)?;
+    expect_eq("how many there are", tail.len(), commit.records.len())?;
+    expect_eq("the newest snapshot", image.snapshots.first(), commit.snapshot.as_ref())?;
+    for Blob { name, body } in &commit.blobs {
+        let found = image.blobs.iter().find(|(info, _)| info.name == *name);
+        expect_eq("a blob", found.and_then(|(_, body)| body.as_ref()), Some(body))?;
+    }
+    let note = image.head.as_ref().and_then(|head| head.note.as_ref());
+    expect_eq("the note", note, commit.note.as_ref())
+}
+
+/// Polls `work` at most `polls` times, with time for others in between, and drops it when it is not done by then.
+pub(crate) async fn abandoned<T>(polls: u32, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    for poll in 0..polls {
+        if let Poll::Ready(answer) = poll!(work.as_mut()) {
+            return Some(answer);
+        }
+        if poll % 4 == 3 {
+            tokio::time::sleep(Duration::from_micros(50)).await;
+        }
+        tokio::task::yield_now().await;
+    }
+    None
+}
