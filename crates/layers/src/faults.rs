@@ -27,7 +27,7 @@ const LAYER: &str = "faults";
 /// - A write may be delayed by the injected clock, or held until it is [thawed](Faults::thaw).
 /// - A read may fail; a stream also in its middle.
 /// - The layer may die at a write. From then on nothing reaches the store, and everything, also what was under way, is
-///   answered [`ErrorKind::Unavailable`], until it is [revived](Faults::revive).
+///   answered [`Unavailable`](milepost_core::ErrorKind::Unavailable), until it is [revived](Faults::revive).
 ///
 /// What it did is kept in a [trail](Faults::trail). Clones share plan, counts and trail.
 ///

@@ -80,10 +80,17 @@ macro_rules! forward_store {
         forward $($method:ident),* $(,)?;
         $($own:tt)*
     ) => {
-        $crate::forward_store! {
+        $crate::__forward_store! {
             @method [impl $(<$S: $Bound>)? $crate::contract::Store for $Layer] {$($own)*} $($method)*
         }
     };
+}
+
+/// Takes the named methods one by one (`@method`), puts each behind the body so far in one of two shapes (`@async`,
+/// `@stream`), and writes the implementation when none is left.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __forward_store {
     (@method [$($head:tt)*] {$($body:tt)*}) => {
         #[$crate::contract::async_trait]
         $($head)* {
@@ -91,67 +98,67 @@ macro_rules! forward_store {
         }
     };
     (@method $head:tt $body:tt open $($rest:ident)*) => {
-        $crate::forward_store! {
+        $crate::__forward_store! {
             @async $head $body Open open(run; open: $crate::contract::Open) -> $crate::contract::Opened; $($rest)*
         }
     };
     (@method $head:tt $body:tt renew $($rest:ident)*) => {
-        $crate::forward_store! {
+        $crate::__forward_store! {
             @async $head $body Renew renew(run; renew: $crate::contract::Renew) -> (); $($rest)*
         }
     };
     (@method $head:tt $body:tt send $($rest:ident)*) => {
-        $crate::forward_store! {
+        $crate::__forward_store! {
             @async $head $body Send send(run; message: $crate::contract::NewMessage) -> $crate::contract::Sent; $($rest)*
         }
     };
     (@method $head:tt $body:tt delete $($rest:ident)*) => {
-        $crate::forward_store! {
+        $crate::__forward_store! {
             @async $head $body Delete delete(run; guard: $crate::contract::Delete) -> bool; $($rest)*
         }
     };
     (@method $head:tt $body:tt head $($rest:ident)*) => {
-        $crate::forward_store! {
+        $crate::__forward_store! {
             @async $head $body Head head(run;) -> Option<$crate::contract::Head>; $($rest)*
         }
     };
     (@method $head:tt $body:tt snapshot $($rest:ident)*) => {
-        $crate::forward_store! {
+        $crate::__forward_store! {
             @async $head $body Snapshot snapshot(run; at: $crate::contract::At) -> Option<$crate::contract::Snapshot>; $($rest)*
         }
     };
     (@method $head:tt $body:tt stream $($rest:ident)*) => {
-        $crate::forward_store! {
+        $crate::__forward_store! {
             @stream $head $body Stream stream(run; span: $crate::contract::Span) -> $crate::contract::Record; $($rest)*
         }
     };
     (@method $head:tt $body:tt inbox $($rest:ident)*) => {
-        $crate::forward_store! {
+        $crate::__forward_store! {
             @stream $head $body Inbox inbox(run; span: $crate::contract::Span) -> $crate::contract::Message; $($rest)*
         }
     };
     (@method $head:tt $body:tt blob $($rest:ident)*) => {
-        $crate::forward_store! {
+        $crate::__forward_store! {
             @async $head $body Blob blob(run; name: &$crate::contract::Digest) -> Option<$crate::contract::Bytes>; $($rest)*
         }
     };
     (@method $head:tt $body:tt blobs $($rest:ident)*) => {
-        $crate::forward_store! {
+        $crate::__forward_store! {
             @stream $head $body Blobs blobs(run;) -> $crate::contract::BlobInfo; $($rest)*
         }
     };
     (@method $head:tt $body:tt list $($rest:ident)*) => {
-        $crate::forward_store! {
+        $crate::__forward_store! {
             @stream $head $body List list(; query: $crate::contract::Query) -> $crate::contract::Head; $($rest)*
         }
     };
     (@method $head:tt $body:tt close $($rest:ident)*) => {
-        $crate::forward_store! {
+        $crate::__forward_store! {
             @async $head $body Close close(;) -> (); $($rest)*
         }
     };
     (@method [$($head:tt)*] {$($body:tt)*} capabilities $($rest:ident)*) => {
-        $crate::forward_store! {
+        $crate::__forward_store! {
             @method [$($head)*] {
                 $($body)*
 
@@ -162,7 +169,7 @@ macro_rules! forward_store {
         }
     };
     (@method [$($head:tt)*] {$($body:tt)*} commit $($rest:ident)*) => {
-        $crate::forward_store! {
+        $crate::__forward_store! {
             @method [$($head)*] {
                 $($body)*
 
@@ -180,7 +187,7 @@ macro_rules! forward_store {
     (@async [$($head:tt)*] {$($body:tt)*} $Operation:ident
         $method:ident($($run:ident)?; $($arg:ident: $Arg:ty)?) -> $Answer:ty; $($rest:ident)*
     ) => {
-        $crate::forward_store! {
+        $crate::__forward_store! {
             @method [$($head)*] {
                 $($body)*
 
@@ -188,7 +195,7 @@ macro_rules! forward_store {
                     &self, $($run: &$crate::contract::RunId,)? $($arg: $Arg)?
                 ) -> $crate::contract::Result<$Answer> {
                     let work = $crate::contract::Store::$method($crate::Layer::inner(self), $($run,)? $($arg)?);
-                    let run = $crate::forward_store!(@run $($run)?);
+                    let run = $crate::__forward_store!(@run $($run)?);
                     $crate::Layer::around(self, $crate::contract::Operation::$Operation, run, work).await
                 }
             } $($rest)*
@@ -197,7 +204,7 @@ macro_rules! forward_store {
     (@stream [$($head:tt)*] {$($body:tt)*} $Operation:ident
         $method:ident($($run:ident)?; $($arg:ident: $Arg:ty)?) -> $Item:ty; $($rest:ident)*
     ) => {
-        $crate::forward_store! {
+        $crate::__forward_store! {
             @method [$($head)*] {
                 $($body)*
 
@@ -205,7 +212,7 @@ macro_rules! forward_store {
                     &self, $($run: &$crate::contract::RunId,)? $($arg: $Arg)?
                 ) -> $crate::contract::BoxStream<'static, $crate::contract::Result<$Item>> {
                     let stream = $crate::contract::Store::$method($crate::Layer::inner(self), $($run,)? $($arg)?);
-                    let run = $crate::forward_store!(@run $($run)?);
+                    let run = $crate::__forward_store!(@run $($run)?);
                     $crate::Layer::around_stream(self, $crate::contract::Operation::$Operation, run, stream)
                 }
             } $($rest)*

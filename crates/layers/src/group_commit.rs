@@ -59,8 +59,8 @@ impl Default for GroupCommitConfig {
 /// # Runtime
 ///
 /// Commits need a Tokio runtime around them (any flavour, no driver), which drives the batches;
-/// without one they are refused with [`ErrorKind::Config`]. When a runtime is shut down, what it has in flight is
-/// answered to callers on other runtimes as [`Applied::Maybe`].
+/// without one they are refused with [`Config`](milepost_core::ErrorKind::Config). When a runtime is shut down, what it has in flight is
+/// answered to callers on other runtimes as [`Applied::Maybe`](milepost_core::Applied::Maybe).
 ///
 /// Clones share the places and the queue.
 #[derive(Debug)]
