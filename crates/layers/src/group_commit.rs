@@ -41,9 +41,9 @@ impl Default for GroupCommitConfig {
 
 /// A store that gathers the commits of many runs into [`Store::commit_many`].
 ///
-/// A commit that finds a free place goes out at once, alone: nothing is held back by a timer. While all places
-/// are taken, commits gather; whenever a place becomes free, what has gathered goes out together. So one run
-/// alone pays nothing for the layer, and many at once share the backend's fixed costs (a disk flush, a round trip).
+/// A commit that finds a free place goes out at once, alone: nothing is held back by a timer. While all places are taken,
+/// commits gather; whenever a place becomes free, what has gathered goes out together. So one run alone pays next to
+/// nothing for the layer, and many at once share the backend's fixed costs (a disk flush, a round trip).
 ///
 /// - Each commit has its own verdict.
 /// - A batch holds a run once, and a run is in one batch at a time: its commits go in the order in which they came.
@@ -58,8 +58,8 @@ impl Default for GroupCommitConfig {
 ///
 /// # Runtime
 ///
-/// Commits need a Tokio runtime around them (any flavour, no driver), which drives the batches;
-/// without one they are refused with [`Config`](milepost_core::ErrorKind::Config). When a runtime is shut down, what it has in flight is
+/// Commits need a Tokio runtime around them (any flavour, no driver), which drives the batches; without one they are
+/// refused with [`Config`](milepost_core::ErrorKind::Config). When a runtime is shut down, what it has in flight is
 /// answered to callers on other runtimes as [`Applied::Maybe`](milepost_core::Applied::Maybe).
 ///
 /// Clones share the places and the queue.
