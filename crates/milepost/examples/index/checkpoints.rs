@@ -1,26 +1,34 @@
 //! Where the job meets durability, and the only place where it does.
 //!
-//! The rest of the job sees a value that owns the state, shows it and changes it step by step. For now that value
-//! keeps the state in memory. The checkpointer takes its place behind the same five methods: `begin` opens the run
+//! The rest of the job sees a value that owns the state, shows it and changes it step by step: `begin` opens the run
 //! or answers with the outcome of a finished one, `update` saves behind the throttle, `release` and `complete` end
 //! what this process does.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result, anyhow, bail};
+use indicatif::HumanCount;
+use milepost::{
+    Begin, Checkpoints as Factory, Codec, Compact, Delete, ErrorKind, Manifest, Outcome, Refusal, RunId,
+    RunInfo, Saved, Started, Stateful, Wake,
+};
 
 use crate::console;
 use crate::journal::Journal;
 use crate::options::Options;
 use crate::report::Report;
-use crate::state::State;
+use crate::state::{Next, State};
+
+/// The form of the state and of the report, as part of what a run was asked to do: a program that would read them in
+/// another way does not go on with an older one's run.
+const FORM: &str = "index 1";
 
 /// What the job finds when it begins.
 #[derive(Debug)]
-#[expect(dead_code, reason = "nothing is finished before it begins while nothing is stored")]
 pub(crate) enum Begun {
     /// There is work to do.
-    Driving(Checkpoints),
+    Driving(Box<Checkpoints>),
     /// The run finished some time ago; this is its outcome.
     Finished(Box<Report>),
 }
@@ -28,38 +36,102 @@ pub(crate) enum Begun {
 /// The state of the job, and its way into the store.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
-    state: State,
-    #[expect(dead_code, reason = "acknowledgements are journalled here, once there are some")]
+    run: Stateful<State>,
     journal: Arc<Journal>,
 }
 
 impl Checkpoints {
     /// Opens the run: new, or where an earlier process left it.
-    pub(crate) async fn begin(options: &Options, journal: Arc<Journal>) -> Result<Begun> {
-        let Options { store: _, run: _, throttle: _, fresh: _, .. } = options;
-        console::note("note: nothing is stored yet, the state of this run is kept in memory");
-        Ok(Begun::Driving(Self { state: State::default(), journal }))
+    pub(crate) async fn begin(options: &Options, folder: &Path, journal: Arc<Journal>) -> Result<Begun> {
+        let store = milepost::connect(&options.store).await?;
+        let run = RunId::new(&options.run)?;
+        if options.fresh && store.delete(&run, Delete::Any).await? {
+            console::note(&format!("deleted the run {run}"));
+        }
+        let manifest = Manifest::of(format!("{FORM}\n{}", folder.display()).as_bytes());
+        let begin = Begin::new(run.clone(), RunInfo::named("index"), manifest).or_resume().reopen_failed();
+        let factory = Factory::new(store).throttle(options.throttle);
+        match factory.begin_state(begin, State::default).await {
+            Ok(Started::Driving(run)) => {
+                say_where(&run);
+                Ok(Begun::Driving(Box::new(Self { run, journal })))
+            }
+            Ok(Started::Finished(Outcome::Completed { output })) => {
+                console::note(&format!(
+                    "the run {run} has finished; this is its stored report (--fresh starts over)"
+                ));
+                Ok(Begun::Finished(Box::new(
+                    Compact.decode(&output).context("the stored report cannot be read")?,
+                )))
+            }
+            Ok(Started::Finished(Outcome::Failed { failure })) => {
+                bail!("the run {run} has failed: {failure}")
+            }
+            Err(error) => Err(explain(error, &run)),
+        }
     }
 
     /// What is known.
     pub(crate) fn state(&self) -> &State {
-        &self.state
+        self.run.state()
     }
 
     /// Changes what is known, and saves it if the last save is long enough ago. When the store has acknowledged a
     /// save, the journal says so.
     pub(crate) async fn update(&mut self, change: impl FnOnce(&mut State)) -> Result<()> {
-        change(&mut self.state);
+        if let Saved::Persisted { cursor } = self.run.update(change).await? {
+            self.journal.acknowledged(cursor, self.run.state().done()).context("cannot write the journal")?;
+        }
         Ok(())
     }
 
     /// Ends the work of this process but not the run: saves what the throttle held back and lets the next one go on.
-    pub(crate) async fn release(self) -> Result<()> {
-        Ok(())
+    pub(crate) async fn release(mut self) -> Result<()> {
+        self.run.release(Wake::now()).await?;
+        self.acknowledge()
     }
 
     /// Ends the run with its report as the outcome.
-    pub(crate) async fn complete(self, _report: &Report) -> Result<()> {
-        Ok(())
+    pub(crate) async fn complete(mut self, report: &Report) -> Result<()> {
+        self.run.complete(report).await?;
+        self.acknowledge()
     }
+
+    fn acknowledge(&self) -> Result<()> {
+        let (cursor, done) = (self.run.cursor(), self.run.state().done());
+        self.journal.acknowledged(cursor, done).context("cannot write the journal")
+    }
+}
+
+/// Says where the work goes on.
+fn say_where(run: &Stateful<State>) {
+    let Some(cursor) = run.resumed_at() else { return };
+    let state = run.state();
+    let place = match state.next() {
+        Next::Scan => "before the scan was done".to_owned(),
+        Next::Digest { first } => format!(
+            "{} of {} files are done",
+            HumanCount(first as u64),
+            HumanCount(state.found().files.len() as u64)
+        ),
+        Next::Report => "all files are done".to_owned(),
+    };
+    console::note(&format!("resumed at checkpoint {cursor}: {place}"));
+}
+
+/// Says what to do about a run that cannot be begun.
+fn explain(error: milepost::Error, run: &RunId) -> anyhow::Error {
+    let advice = match (error.kind(), error.refusal()) {
+        (ErrorKind::ManifestMismatch, _) => {
+            "it indexes another folder: name another run with --run, or start over with --fresh"
+        }
+        (ErrorKind::Undecodable, _) => {
+            "another version of this program has saved it: start over with --fresh"
+        }
+        (_, Some(Refusal::LeaseHeld { .. })) => {
+            "another process is at work on it: wait for it, or name another run"
+        }
+        _ => return anyhow!(error),
+    };
+    anyhow!(error).context(format!("the run {run} cannot be resumed: {advice}"))
 }

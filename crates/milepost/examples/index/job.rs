@@ -42,7 +42,7 @@ pub(crate) async fn run(options: &Options, mut stop: Stop) -> Result<Ended> {
     check_report_place(options.report.as_deref())?;
     let journal = Arc::new(open_journal(options.journal.as_deref())?);
     console::note(&format!("indexing {}", root.display()));
-    let mut checkpoints = match Checkpoints::begin(options, Arc::clone(&journal)).await? {
+    let mut checkpoints = match Checkpoints::begin(options, &root, Arc::clone(&journal)).await? {
         Begun::Driving(checkpoints) => checkpoints,
         Begun::Finished(report) => return present(&report, options),
     };

@@ -1,0 +1,50 @@
+//! Measures the budgets of the design: `cargo xtask bench` runs it and shows what is missed.
+//!
+//! Rates are ratios to the raw driver doing the least possible work: both sides take turns in one process, so that a
+//! machine that slows down slows both, and the median of the turns' ratios is reported.
+
+#![expect(clippy::print_stderr, reason = "it says what it is measuring")]
+#![allow(missing_docs, reason = "a program")]
+
+mod row;
+mod sqlite;
+mod state;
+mod timing;
+
+use std::{error::Error, fs, path::PathBuf};
+
+use clap::Parser;
+use row::Row;
+
+/// Measures the budgets.
+#[derive(Parser)]
+struct Options {
+    /// Where the rows are written, as a JSON list
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Fewer turns: a glance, not a measurement
+    #[arg(long)]
+    quick: bool,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    let turns = if options.quick { 3 } else { 9 };
+    let mut rows: Vec<Row> = Vec::new();
+    let many = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    eprintln!("SQLite against its raw driver, {turns} turns …");
+    rows.extend(many.block_on(sqlite::rows(turns))?);
+    drop(many);
+    let one = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    eprintln!("states: growth, scattered edits, resume …");
+    rows.extend(one.block_on(state::rows(options.quick))?);
+    let json = serde_json::to_string_pretty(&rows)?;
+    match options.json {
+        Some(file) => fs::write(file, json)?,
+        None => eprintln!("{json}"),
+    }
+    Ok(())
+}

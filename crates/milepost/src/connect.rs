@@ -1,0 +1,124 @@
+//! From a URL to a store.
+
+use std::sync::Arc;
+
+use milepost_core::{Error, ErrorKind, Operation, Result, Store};
+use milepost_layers::GroupCommit;
+
+/// What the URL's schemes are, and by which feature of this crate each is had.
+const SCHEMES: [(&str, &str); 2] = [("memory", "memory"), ("sqlite", "sqlite")];
+
+/// Connects to the store that `url` names.
+///
+/// | URL | store | feature |
+/// |---|---|---|
+/// | `memory:` | in this process, gone with it; each call makes a new one | `memory` |
+/// | `sqlite:path?…` | a file; see [`SqliteConfig::from_url`](crate::SqliteConfig::from_url) for its parameters | `sqlite` |
+///
+/// A store that can write many commits in one trip gets [`GroupCommit`] in front of it, so that runs that commit at the
+/// same moment share a trip; `group_commit=off` among the parameters takes it away. Needs a tokio runtime.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`]: an unknown scheme (the known ones are listed), one whose feature is off (it is named), an
+/// unknown parameter, a wrong value. Whatever the store says when it cannot be reached.
+pub async fn connect(url: &str) -> Result<Arc<dyn Store>> {
+    let (url, group_commit) = take_group_commit(url)?;
+    let store = open(&url).await?;
+    if group_commit && store.capabilities().supports_batch_commit() {
+        return Ok(Arc::new(GroupCommit::new(store)));
+    }
+    Ok(store)
+}
+
+/// Sets up the store that `url` names, so that [`connect`] finds it ready: idempotent, and safe from any number of
+/// processes at once. Embedded stores prepare themselves when they are connected to.
+///
+/// # Errors
+///
+/// As [`connect`].
+pub async fn prepare(url: &str) -> Result<()> {
+    connect(url).await?.close().await
+}
+
+fn config(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, message.into()).during("milepost", Operation::Connect, None)
+}
+
+/// The URL without the parameter that is this crate's own, and what it says.
+fn take_group_commit(url: &str) -> Result<(String, bool)> {
+    let Some((base, parameters)) = url.split_once('?') else { return Ok((url.to_owned(), true)) };
+    let mut group_commit = true;
+    let mut others = Vec::new();
+    for parameter in parameters.split('&') {
+        match parameter.strip_prefix("group_commit=") {
+            Some("on") => group_commit = true,
+            Some("off") => group_commit = false,
+            Some(other) => return Err(config(format!("group_commit takes on or off, not {other:?}"))),
+            None => others.push(parameter),
+        }
+    }
+    let others = others.join("&");
+    Ok((if others.is_empty() { base.to_owned() } else { format!("{base}?{others}") }, group_commit))
+}
+
+async fn open(url: &str) -> Result<Arc<dyn Store>> {
+    let scheme = url.split_once(':').map(|(scheme, _)| scheme);
+    match scheme {
+        #[cfg(feature = "memory")]
+        Some("memory") => {
+            if url != "memory:" {
+                return Err(config("memory: takes no path and no parameters"));
+            }
+            Ok(Arc::new(milepost_store_memory::MemoryStore::new()))
+        }
+        #[cfg(feature = "sqlite")]
+        Some("sqlite") => Ok(Arc::new(milepost_store_sqlite::SqliteStore::connect(url).await?)),
+        _ => Err(unknown(scheme)),
+    }
+}
+
+fn unknown(scheme: Option<&str>) -> Error {
+    let known: Vec<String> = SCHEMES.iter().map(|(scheme, _)| format!("{scheme}:")).collect();
+    let known = known.join(", ");
+    let Some(scheme) = scheme else {
+        return config(format!("a store's URL begins with its scheme, one of {known}"));
+    };
+    match SCHEMES.iter().find(|(known, _)| *known == scheme) {
+        Some((scheme, feature)) => config(format!(
+            "{scheme}: needs the feature {feature:?} of the crate milepost, which is off; add it in Cargo.toml"
+        )),
+        None => config(format!("unknown scheme {scheme:?}; the known ones are {known}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_parameter_is_taken_out_of_the_url() {
+        for (url, rest, group_commit) in [
+            ("sqlite:a.db", "sqlite:a.db", true),
+            ("sqlite:a.db?group_commit=off", "sqlite:a.db", false),
+            ("sqlite:a.db?x=1&group_commit=off&y=2", "sqlite:a.db?x=1&y=2", false),
+            ("sqlite:a.db?group_commit=on", "sqlite:a.db", true),
+        ] {
+            assert_eq!(take_group_commit(url).unwrap(), (rest.to_owned(), group_commit), "{url}");
+        }
+        assert!(take_group_commit("sqlite:a.db?group_commit=maybe").is_err());
+    }
+
+    #[test]
+    fn an_error_says_which_schemes_there_are_and_which_feature_is_off() {
+        for (scheme, says) in [
+            (None, "one of memory:, sqlite:"),
+            (Some("mysql"), "unknown scheme \"mysql\"; the known ones are memory:, sqlite:"),
+            (Some("memory"), "needs the feature \"memory\""),
+        ] {
+            let error = unknown(scheme);
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+}

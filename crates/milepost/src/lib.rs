@@ -1,0 +1,66 @@
+//! Durable checkpoint and resume: a long run survives the death of its process.
+//!
+//! A program saves where it has got to. After a crash, a deploy or a lost machine another process takes the run over at
+//! its last durable point: nothing acknowledged is lost, no two workers drive one run, and a worker that was thought
+//! dead cannot overwrite its successor.
+//!
+//! ```
+//! use milepost::{Begin, Checkpoints, Manifest, RunId, RunInfo, Started};
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let url = &format!("sqlite:{}/runs.db", folder.path().display());
+//! let store = milepost::connect(url).await?; // such as "sqlite:runs.db"
+//! let begin = Begin::new(RunId::new("import-7")?, RunInfo::named("import"), Manifest::of(b"orders.csv")).or_resume();
+//!
+//! match Checkpoints::new(store).begin_state(begin, || 0u64).await? {
+//!     Started::Driving(mut run) => {
+//!         while *run.state() < 100 {
+//!             // … the work on row `run.state()` …
+//!             run.update(|row| *row += 1).await?;
+//!         }
+//!         run.complete(&"100 rows").await?;
+//!     }
+//!     Started::Finished(outcome) => println!("done before: {outcome:?}"),
+//! }
+//! # Ok::<(), milepost::Error>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # What is here
+//!
+//! | you want | look at |
+//! |---|---|
+//! | a store, by a URL | [`connect`] |
+//! | to save a state and get it back | [`Checkpoints`], [`Stateful`], [`Saver`] |
+//! | to choose how often, how durable, with which snapshots | [`Settings`] |
+//! | the contract of a backend | [`Store`] |
+//! | to prove a backend of your own | the crate `milepost-conformance` |
+//!
+//! # Features
+//!
+//! | feature | gives | default |
+//! |---|---|---|
+//! | `sqlite` | `sqlite:path`, durable in one file | yes |
+//! | `memory` | `memory:`, for tests | no |
+//!
+//! Features only add.
+
+mod connect;
+
+/// The README's blocks, compiled.
+#[cfg(all(doctest, feature = "memory", feature = "sqlite"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
+pub use connect::{connect, prepare};
+pub use milepost_checkpoint::{
+    Appender, Availability, Checkpoints, Codec, Compact, Json, Keep, SaveMode, Saver, Settings,
+    SnapshotPolicy, Started, Stateful, StoreCheckpointer, state_at, verify,
+};
+pub use milepost_core::*;
+pub use milepost_layers::{GroupCommit, GroupCommitConfig};
+#[cfg(feature = "memory")]
+pub use milepost_store_memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use milepost_store_sqlite::{SqliteConfig, SqliteStore};
