@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
-pub struct Row {
+pub(crate) struct Row {
     backend: &'static str,
     row: &'static str,
     value: f64,
@@ -15,17 +15,17 @@ pub struct Row {
 
 impl Row {
     /// A figure that stands for itself.
-    pub fn figure(backend: &'static str, row: &'static str, value: f64, unit: &'static str) -> Self {
+    pub(crate) fn figure(backend: &'static str, row: &'static str, value: f64, unit: &'static str) -> Self {
         Self { backend, row, value, unit, floor: None, ratio: None, budget: None }
     }
 
     /// A figure and the raw driver's, with the ratio of the two.
-    pub fn against(self, floor: f64, ratio: f64) -> Self {
+    pub(crate) fn against(self, floor: f64, ratio: f64) -> Self {
         Self { floor: Some(floor), ratio: Some(ratio), ..self }
     }
 
     /// What it has to keep to: `>= 0.7` or `<= 1.4`.
-    pub fn budget(self, budget: &'static str) -> Self {
+    pub(crate) fn budget(self, budget: &'static str) -> Self {
         Self { budget: Some(budget), ..self }
     }
 }

@@ -75,7 +75,7 @@ async fn turn(store: &Arc<dyn Store>, runs: &mut Vec<Opened>) -> Result<f64, Box
     Ok(commits as f64 / began.elapsed().as_secs_f64())
 }
 
-pub async fn rows(turns: usize) -> Result<Vec<Row>, Box<dyn Error>> {
+pub(crate) async fn rows(turns: usize) -> Result<Vec<Row>, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let mut raw = Raw::connect(&folder.path().join("raw.db")).await?;
     let store = milepost::connect(&format!("sqlite:{}", folder.path().join("runs.db").display())).await?;

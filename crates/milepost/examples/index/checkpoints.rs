@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use indicatif::HumanCount;
 use milepost::{
     Begin, Checkpoints as Factory, Codec, Compact, Delete, ErrorKind, Manifest, Outcome, Refusal, RunId,
-    RunInfo, Saved, Started, Stateful, Wake,
+    RunInfo, Saved, Started, Stateful, Store, Wake,
 };
 
 use crate::console;
@@ -36,6 +36,7 @@ pub(crate) enum Begun {
 /// The state of the job, and its way into the store.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
+    store: Arc<dyn Store>,
     run: Stateful<State>,
     journal: Arc<Journal>,
 }
@@ -50,11 +51,11 @@ impl Checkpoints {
         }
         let manifest = Manifest::of(format!("{FORM}\n{}", folder.display()).as_bytes());
         let begin = Begin::new(run.clone(), RunInfo::named("index"), manifest).or_resume().reopen_failed();
-        let factory = Factory::new(store).throttle(options.throttle);
+        let factory = Factory::new(store.clone()).throttle(options.throttle);
         match factory.begin_state(begin, State::default).await {
             Ok(Started::Driving(run)) => {
                 say_where(&run);
-                Ok(Begun::Driving(Box::new(Self { run, journal })))
+                Ok(Begun::Driving(Box::new(Self { store, run, journal })))
             }
             Ok(Started::Finished(Outcome::Completed { output })) => {
                 console::note(&format!(
@@ -88,18 +89,20 @@ impl Checkpoints {
     /// Ends the work of this process but not the run: saves what the throttle held back and lets the next one go on.
     pub(crate) async fn release(mut self) -> Result<()> {
         self.run.release(Wake::now()).await?;
-        self.acknowledge()
+        self.close().await
     }
 
     /// Ends the run with its report as the outcome.
     pub(crate) async fn complete(mut self, report: &Report) -> Result<()> {
         self.run.complete(report).await?;
-        self.acknowledge()
+        self.close().await
     }
 
-    fn acknowledge(&self) -> Result<()> {
+    /// Journals the last acknowledgement and closes the store, which tidies its files up.
+    async fn close(self) -> Result<()> {
         let (cursor, done) = (self.run.cursor(), self.run.state().done());
-        self.journal.acknowledged(cursor, done).context("cannot write the journal")
+        self.journal.acknowledged(cursor, done).context("cannot write the journal")?;
+        Ok(self.store.close().await?)
     }
 }
 

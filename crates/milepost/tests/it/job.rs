@@ -19,23 +19,23 @@ fn program() -> PathBuf {
 }
 
 /// A run of the job in a folder of its own.
-pub struct Job {
-    pub place: PathBuf,
+pub(crate) struct Job {
+    pub(crate) place: PathBuf,
     input: PathBuf,
 }
 
 impl Job {
-    pub fn new(place: &Path, input: &Path) -> Self {
+    pub(crate) fn new(place: &Path, input: &Path) -> Self {
         fs::create_dir_all(place).unwrap();
         Self { place: place.to_owned(), input: input.to_owned() }
     }
 
-    pub fn journal(&self) -> PathBuf {
+    pub(crate) fn journal(&self) -> PathBuf {
         self.place.join("journal")
     }
 
     /// Starts it, as a user would in this folder.
-    pub fn start(&self) -> Child {
+    pub(crate) fn start(&self) -> Child {
         Command::new(program())
             .arg(&self.input)
             .args(["--throttle", "10ms", "--report", "report.json", "--journal", "journal"])
@@ -48,21 +48,21 @@ impl Job {
     }
 
     /// Lets it come to its end; gives what it said.
-    pub fn finish(&self) -> (ExitStatus, String) {
+    pub(crate) fn finish(&self) -> (ExitStatus, String) {
         let output = self.start().wait_with_output().unwrap();
         (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    pub fn report(&self) -> Vec<u8> {
+    pub(crate) fn report(&self) -> Vec<u8> {
         fs::read(self.place.join("report.json")).unwrap()
     }
 
-    pub fn journal_lines(&self) -> usize {
+    pub(crate) fn journal_lines(&self) -> usize {
         fs::read(self.journal()).map_or(0, |journal| journal.iter().filter(|byte| **byte == b'\n').count())
     }
 
     /// Waits until the journal has so many lines; `false` if the child has ended before.
-    pub fn reaches(&self, child: &mut Child, lines: usize) -> bool {
+    pub(crate) fn reaches(&self, child: &mut Child, lines: usize) -> bool {
         while self.journal_lines() < lines {
             if child.try_wait().unwrap().is_some() {
                 return false;
@@ -73,7 +73,7 @@ impl Job {
     }
 
     /// What the journal of a finished run proves or disproves.
-    pub fn audit(&self) -> Audit {
+    pub(crate) fn audit(&self) -> Audit {
         let journal = fs::read_to_string(self.journal()).unwrap();
         let digested: BTreeSet<&str> =
             journal.lines().filter_map(|line| line.strip_prefix("digested ")).collect();
@@ -102,13 +102,13 @@ impl Job {
 
 /// What a journal says.
 #[derive(Debug)]
-pub struct Audit {
+pub(crate) struct Audit {
     /// How many files were digested at all.
-    pub files: usize,
+    pub(crate) files: usize,
     /// How many of them the last acknowledgement covers.
-    pub acknowledged: usize,
+    pub(crate) acknowledged: usize,
     /// Files that were digested again after an acknowledged checkpoint had covered them.
-    pub repeated: Vec<String>,
+    pub(crate) repeated: Vec<String>,
     /// Acknowledgements that fell behind an earlier one.
-    pub set_back: Vec<String>,
+    pub(crate) set_back: Vec<String>,
 }
