@@ -110,6 +110,10 @@ pub struct Tuning {
     pub slack: Duration,
     /// How long a case may take: 20 s.
     pub timeout: Duration,
+    /// The largest body that a case writes, where the store declares a higher limit: 8 MiB.
+    pub body: u64,
+    /// How often a race is run that a broken store loses only now and then: 1,000 times.
+    pub rounds: u32,
 }
 
 impl Default for Tuning {
@@ -118,6 +122,8 @@ impl Default for Tuning {
             ttl: Duration::from_millis(400),
             slack: Duration::from_millis(20),
             timeout: Duration::from_secs(20),
+            body: 8 << 20,
+            rounds: 1000,
         }
     }
 }

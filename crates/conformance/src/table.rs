@@ -15,6 +15,13 @@ const AREAS: &[&[Case]] = &[
     // commit
     commit::log::CASES,
     commit::atomic::CASES,
+    commit::verdicts::CASES,
+    commit::refused::CASES,
+    commit::ids::CASES,
+    commit::bodies::CASES,
+    commit::limits::CASES,
+    commit::many::CASES,
+    commit::finish::CASES,
 ];
 
 /// Every case there is. `main`, `check` and the documents read this list, and there is no other.

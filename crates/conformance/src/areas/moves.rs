@@ -70,3 +70,30 @@ pub(crate) async fn abandoned<T>(polls: u32, work: impl Future<Output = T>) -> O
     }
     None
 }
+
+/// The outcome of a run that has completed.
+pub(crate) fn completed() -> Outcome {
+    Outcome::Completed { output: Bytes::from_static(b"the output") }
+}
+
+/// `commit` with each part that the store does not declare, and the capability that is missing.
+pub(crate) fn undeclared(ctx: &Context, commit: &Commit) -> Vec<(Capability, Commit)> {
+    let offered = ctx.capabilities.set;
+    let commit = || commit.clone();
+    let mut parts = vec![
+        (Capability::Log, commit().record(record(1))),
+        (Capability::Snapshots, commit().snapshot(Snapshot::new(0, ""))),
+        (Capability::Snapshots, commit().trim(1)),
+        (Capability::Inbox, commit().take(1)),
+        (Capability::Inbox, commit().release(Wake::message(0))),
+        (Capability::Blobs, commit().blob(Blob::of("x"))),
+        (Capability::Blobs, commit().drop_blob(Digest::of(b"x"))),
+    ];
+    if offered.contains(Capability::Log) {
+        let id = RecordId::from_static("id");
+        parts.push((Capability::RecordIds, commit().record(record(1).id(id))));
+        parts.push((Capability::Blobs, commit().record(record(1).blob(Digest::of(b"x")))));
+    }
+    parts.retain(|(capability, _)| !offered.contains(*capability));
+    parts
+}

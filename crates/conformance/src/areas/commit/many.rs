@@ -1,0 +1,251 @@
+//! Commits of different runs, in one trip where the backend can.
+
+use crate::areas::{
+    moves::{completed, holds_whole, undeclared, whole},
+    prelude::*,
+};
+
+cases! { commit:
+    /// The commits of a batch all hold, each with its own answer, in the order in which they were given.
+    a_batch_answers_in_order [],
+    /// Each commit of a batch has its own verdict, and one failure spoils no other.
+    one_failure_of_a_batch_spoils_no_other [],
+    /// Each commit of a batch is whole: none of the parts of a refused one is kept, and all of the others.
+    each_commit_of_a_batch_is_atomic [],
+    /// A run that occurs twice in a batch is `Invalid` for each of its commits; the other runs do not notice.
+    a_run_twice_in_a_batch_is_invalid_for_both [],
+    /// One commit that occurs twice in a batch is a run that occurs twice.
+    a_commit_twice_in_a_batch_is_invalid [],
+    /// A batch of no commits has no answers and changes nothing.
+    an_empty_batch_has_no_answers [],
+    /// A batch of 200 runs is a batch.
+    a_batch_of_200_runs [],
+    /// A commit of a batch is remembered like any other: sent again, alone or in a batch, it replays.
+    a_commit_of_a_batch_replays [],
+    /// Batches that race for the same runs in opposite orders end, and each run goes to exactly one of them.
+    racing_batches_share_the_runs [],
+}
+
+async fn create_many(ctx: &Context, count: u64) -> Verdict<Vec<Driver>> {
+    let mut drivers = Vec::new();
+    for number in 0..count {
+        drivers.push(ctx.create(&ctx.run(&format!("run{number}"))).await?);
+    }
+    Ok(drivers)
+}
+
+fn noted(ctx: &Context, driver: &Driver, done: u64) -> Commit {
+    ctx.next(driver).note(Note { done, ..Note::default() })
+}
+
+async fn note_of(ctx: &Context, run: &RunId) -> Verdict<Option<u64>> {
+    Ok(ctx.head(run).await?.note.map(|note| note.done))
+}
+
+async fn a_batch_answers_in_order(ctx: &Context) -> Verdict {
+    let mut drivers = create_many(ctx, 8).await?;
+    for (count, driver) in (0..).zip(&mut drivers) {
+        for _ in 0..count {
+            ctx.commit(driver, |commit| commit).await?;
+        }
+    }
+    drivers.swap(0, 5);
+    drivers.swap(2, 7);
+    let commits = drivers.iter().map(|driver| whole(ctx, driver)).collect::<Vec<_>>();
+    let answers = ctx.b.commit_many(commits.clone()).await;
+    expect_eq("how many answers there are", answers.len(), commits.len())?;
+    for ((driver, commit), answer) in drivers.iter().zip(commits).zip(answers) {
+        let cursor = driver.cursor + commit.records.len() as u64;
+        let want = Committed { version: driver.version + 1, cursor, replayed: false };
+        expect_eq("an answer", answer?, want)?;
+        holds_whole(&ctx.image(&driver.run).await?, &commit)?;
+    }
+    Ok(())
+}
+
+async fn one_failure_of_a_batch_spoils_no_other(ctx: &Context) -> Verdict {
+    let mut drivers = create_many(ctx, 7).await?;
+    ctx.commit(&mut drivers[1], |commit| commit.finish(completed(), Retain::Keep)).await?;
+    let replayed = ctx.next(&drivers[2]).advances();
+    ctx.commit(&mut drivers[2], |_| replayed.clone()).await?;
+    ctx.b.open(&drivers[3].run, ctx.resuming().over(drivers[3].fence)).await?;
+    let fence = Fence { incarnation: ctx.ids().incarnation(), ..drivers[0].fence };
+    let unknown = Commit::new(ctx.run("unknown"), fence, ctx.id(), 1);
+    let mut batch = vec![
+        (noted(ctx, &drivers[0], 10), None),
+        (unknown, Some(ErrorKind::NotFound)),
+        (noted(ctx, &drivers[1], 11), Some(ErrorKind::Finished)),
+        (replayed, None),
+        (noted(ctx, &drivers[3], 13), Some(ErrorKind::Fenced)),
+        (Commit { expect: 9, ..noted(ctx, &drivers[4], 14) }, Some(ErrorKind::Conflict)),
+        (noted(ctx, &drivers[5], 15).extend(Duration::ZERO), Some(ErrorKind::Invalid)),
+        (noted(ctx, &drivers[6], 16), None),
+    ];
+    if let Some((_, commit)) = undeclared(ctx, &ctx.next(&drivers[5])).pop() {
+        batch[6] = (commit, Some(ErrorKind::Unsupported));
+    }
+    let answers = ctx.a.commit_many(batch.iter().map(|(commit, _)| commit.clone()).collect()).await;
+    expect_eq("how many answers there are", answers.len(), batch.len())?;
+    for ((commit, kind), answer) in batch.into_iter().zip(answers) {
+        match kind {
+            Some(kind) => drop(refused("a commit of a batch", answer, kind)?),
+            None => expect_eq("the version of a commit of a batch", answer?.version, commit.expect + 1)?,
+        }
+    }
+    let wanted = [Some(10), None, None, None, None, None, Some(16)];
+    for (driver, want) in drivers.iter().zip(wanted) {
+        expect_eq("the note of a run of the batch", note_of(ctx, &driver.run).await?, want)?;
+    }
+    Ok(())
+}
+
+async fn each_commit_of_a_batch_is_atomic(ctx: &Context) -> Verdict {
+    let drivers = create_many(ctx, 6).await?;
+    let mut commits: Vec<_> = drivers.iter().map(|driver| whole(ctx, driver)).collect();
+    for commit in commits.iter_mut().step_by(2) {
+        commit.expect += 1;
+    }
+    let mut before = Vec::new();
+    for driver in &drivers {
+        before.push(ctx.image(&driver.run).await?);
+    }
+    let answers = ctx.a.commit_many(commits.clone()).await;
+    expect_eq("how many answers there are", answers.len(), commits.len())?;
+    for (number, answer) in answers.into_iter().enumerate() {
+        let now = ctx.image(&drivers[number].run).await?;
+        if number % 2 == 0 {
+            clashed("a commit elsewhere", answer, Clash::Version)?;
+            before[number].same_as(&now)?;
+        } else {
+            expect_eq("the version of a commit that holds", answer?.version, 2)?;
+            holds_whole(&now, &commits[number])?;
+        }
+    }
+    Ok(())
+}
+
+async fn a_run_twice_in_a_batch_is_invalid_for_both(ctx: &Context) -> Verdict {
+    let mut drivers = create_many(ctx, 3).await?;
+    let (twice, others) = (&drivers[1], [&drivers[0], &drivers[2]]);
+    let stale = Fence { token: Token(!twice.fence.token.0), ..twice.fence };
+    let second = [
+        noted(ctx, twice, 2),
+        Commit { expect: twice.version + 1, ..noted(ctx, twice, 2) },
+        Commit { fence: stale, ..noted(ctx, twice, 2) },
+    ];
+    for (version, second) in (1..).zip(second) {
+        let other = |number: usize| Commit { expect: version, ..noted(ctx, others[number], version) };
+        let batch = vec![noted(ctx, twice, 1), other(0), second, other(1)];
+        let answers = ctx
+            .unchanged(&twice.run, async {
+                let answers = ctx.a.commit_many(batch).await;
+                expect_eq("how many answers there are", answers.len(), 4)?;
+                Ok(answers)
+            })
+            .await?;
+        for (number, answer) in answers.into_iter().enumerate() {
+            if number % 2 == 0 {
+                refused("a commit of the run that occurs twice", answer, ErrorKind::Invalid)?;
+            } else {
+                expect_eq("the version of another run", answer?.version, version + 1)?;
+            }
+        }
+        for driver in others {
+            expect_eq("the note of another run", note_of(ctx, &driver.run).await?, Some(version))?;
+        }
+    }
+    ctx.commit(&mut drivers[1], |commit| commit).await.map(drop)
+}
+
+async fn a_commit_twice_in_a_batch_is_invalid(ctx: &Context) -> Verdict {
+    let run = ctx.run("twice");
+    let mut driver = ctx.create(&run).await?;
+    let commit = ctx.next(&driver).advances();
+    ctx.unchanged(&run, async {
+        let answers = ctx.a.commit_many(vec![commit.clone(); 3]).await;
+        expect_eq("how many answers there are", answers.len(), 3)?;
+        for answer in answers {
+            refused("a commit that occurs twice", answer, ErrorKind::Invalid)?;
+        }
+        Ok(())
+    })
+    .await?;
+    ctx.commit(&mut driver, |_| commit).await.map(drop)
+}
+
+async fn an_empty_batch_has_no_answers(ctx: &Context) -> Verdict {
+    let run = ctx.run("idle");
+    let mut driver = ctx.create(&run).await?;
+    ctx.unchanged(&run, async {
+        expect_eq("how many answers there are", ctx.a.commit_many(vec![]).await.len(), 0)
+    })
+    .await?;
+    ctx.commit(&mut driver, |commit| commit.note(Note { done: 1, ..Note::default() })).await?;
+    expect_eq("the note of the commit after it", note_of(ctx, &run).await?, Some(1))
+}
+
+async fn a_batch_of_200_runs(ctx: &Context) -> Verdict {
+    let drivers = create_many(ctx, 200).await?;
+    let mut commits: Vec<_> =
+        (0..).zip(&drivers).map(|(number, driver)| noted(ctx, driver, number)).collect();
+    commits.reverse();
+    let answers = ctx.b.commit_many(commits).await;
+    expect_eq("how many answers there are", answers.len(), drivers.len())?;
+    for answer in answers {
+        let want = Committed { version: 2, cursor: 0, replayed: false };
+        expect_eq("an answer", answer?, want)?;
+    }
+    for (number, driver) in (0..).zip(&drivers) {
+        expect_eq("the note of a run", note_of(ctx, &driver.run).await?, Some(number))?;
+    }
+    Ok(())
+}
+
+async fn a_commit_of_a_batch_replays(ctx: &Context) -> Verdict {
+    let drivers = create_many(ctx, 3).await?;
+    let commits: Vec<_> = drivers.iter().map(|driver| whole(ctx, driver)).collect();
+    let firsts: Vec<_> = ctx.a.commit_many(commits.clone()).await.into_iter().collect::<Result<_>>()?;
+    for driver in &drivers {
+        expect_eq("the version", ctx.head(&driver.run).await?.version, 2)?;
+    }
+    let replays: Vec<_> = firsts.iter().map(|first| Committed { replayed: true, ..*first }).collect();
+    for (driver, (commit, replay)) in drivers.iter().zip(commits.iter().zip(&replays)) {
+        let again = ctx.unchanged(&driver.run, async { Ok(ctx.b.commit(commit.clone()).await?) }).await?;
+        expect_eq("a commit of the batch sent alone", again, *replay)?;
+    }
+    let again: Vec<_> = ctx.b.commit_many(commits).await.into_iter().collect::<Result<_>>()?;
+    expect_eq("the batch sent again", again, replays)
+}
+
+async fn racing_batches_share_the_runs(ctx: &Context) -> Verdict {
+    let mut drivers = create_many(ctx, 12).await?;
+    for _ in ctx.rounds(20) {
+        let mut batches = ctx
+            .race(6, |index, store| {
+                let mut commits: Vec<_> =
+                    drivers.iter().map(|driver| noted(ctx, driver, index as u64)).collect();
+                if index % 2 == 0 {
+                    commits.reverse();
+                }
+                async move {
+                    let mut answers = store.commit_many(commits).await;
+                    if index % 2 == 0 {
+                        answers.reverse();
+                    }
+                    answers
+                }
+            })
+            .await?;
+        for driver in drivers.iter_mut().rev() {
+            let answers = (0u64..).zip(&mut batches).filter_map(|(index, batch)| {
+                let answer = batch.pop()?;
+                Some(answer.map(|committed| (index, committed)))
+            });
+            let (index, committed) = one_winner("racing batches", answers.collect(), ErrorKind::Conflict)?;
+            driver.version += 1;
+            expect_eq("the winner's version", committed.version, driver.version)?;
+            expect_eq("the run's note", note_of(ctx, &driver.run).await?, Some(index))?;
+        }
+    }
+    Ok(())
+}
