@@ -70,9 +70,13 @@ impl Background {
     /// Takes back what nobody has begun to save, for a caller that holds the engine and saves it itself.
     pub(crate) fn take_back(&self) -> Option<Bytes> {
         let mut slot = self.slot();
-        slot.since = None;
         slot.error = None;
         slot.waiting.take()
+    }
+
+    /// Nothing waits any more: the caller has saved the newest state itself.
+    pub(crate) fn caught_up(&self) {
+        self.slot().since = None;
     }
 }
 

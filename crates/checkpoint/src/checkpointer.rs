@@ -8,20 +8,21 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use milepost_core::{
-    Capabilities, Checkpointer, Cursor, Delete, Error, ErrorKind, Failure, Fence, Finish, Head, NewRecord,
+    Applied, Capabilities, Checkpointer, Cursor, Delete, Error, Failure, Fence, Finish, Head, NewRecord,
     Outcome, Refusal, Restored, Result, RunId, Saved, Wake,
 };
 use tokio::sync::Mutex as AsyncMutex;
 use tracing::warn;
 
 use crate::{
-    appender::Appender,
+    appender::{Appender, Offers},
     background::Background,
-    engine::{End, Engine, Means, SnapshotWish, Vitals},
+    engine::{End, Engine, Means, SnapshotWish, closed},
     keeper::Keeper,
-    restore::{Restore, is_reserved},
-    settings::{Availability, SaveMode},
+    restore::Restore,
+    settings::SaveMode,
     throttle::Throttle,
+    vitals::Vitals,
 };
 
 /// Saves where one run has got to, into any [`milepost_core::Store`].
@@ -38,9 +39,10 @@ pub struct StoreCheckpointer {
     engine: Arc<AsyncMutex<Engine>>,
     vitals: Arc<Vitals>,
     keeper: Keeper,
+    appender: Appender,
     background: Option<Background>,
     throttle: Arc<Mutex<Throttle>>,
-    /// The newest state that was given to `save` and is not durable.
+    /// The newest state that was given to `save` and is not durable; newer than what the background has.
     pending: Option<Bytes>,
     restored: Option<Restored>,
     closed: bool,
@@ -48,9 +50,13 @@ pub struct StoreCheckpointer {
 
 impl StoreCheckpointer {
     pub(crate) fn start(means: Means, fence: Fence, head: &Head, restore: Restore, created: bool) -> Self {
-        let engine = Engine::new(means.clone(), fence, head, &restore);
+        let capabilities = means.store.capabilities();
+        let offers = Offers::default();
+        let engine = Engine::new(means.clone(), fence, head, &restore, offers.clone());
         let vitals = engine.vitals();
         let engine = Arc::new(AsyncMutex::new(engine));
+        let run = (head.run.clone(), fence);
+        let appender = Appender::new(engine.clone(), offers, means.settings.clone(), capabilities, run);
         let throttle = Arc::new(Mutex::new(Throttle::new(means.settings.throttle)));
         let background = matches!(means.settings.mode, SaveMode::Async { .. })
             .then(|| Background::start(engine.clone(), throttle.clone(), means.clock.clone()));
@@ -59,10 +65,11 @@ impl StoreCheckpointer {
         Self {
             run: head.run.clone(),
             fence,
-            capabilities: means.store.capabilities(),
+            capabilities,
             keeper: Keeper::start(&means, &head.run, fence, vitals.clone()),
             engine,
             vitals,
+            appender,
             background,
             throttle,
             pending: None,
@@ -74,7 +81,7 @@ impl StoreCheckpointer {
 
     /// Appends from several tasks at once: what gathers while a commit is under way goes together in the next.
     pub fn appender(&self) -> Appender {
-        Appender::new(self.engine.clone())
+        self.appender.clone()
     }
 
     /// Waits until a renewal finds out that this process no longer drives the run: the moment to stop at once and write
@@ -86,9 +93,11 @@ impl StoreCheckpointer {
     /// Refuses to go on once the run has been let go of, ended or lost.
     fn check_open(&self) -> Result<()> {
         if self.closed {
-            return Err(Error::new(ErrorKind::Closed, "the run has been released, completed or failed"));
+            return Err(closed());
         }
-        self.keeper.lost().map_or(Ok(()), |error| Err(error.repeat()))
+        let Some(error) = self.keeper.lost() else { return Ok(()) };
+        let error = error.repeat();
+        Err(if self.vitals.is_unsettled() { error.with_applied(Applied::Maybe) } else { error })
     }
 
     fn throttle(&self) -> MutexGuard<'_, Throttle> {
@@ -112,11 +121,11 @@ impl StoreCheckpointer {
             return self.persist_now(state, SnapshotWish::Policy).await;
         };
         let now = self.means.clock.elapsed();
+        self.pending = None;
         if let Some(background) = &self.background {
             let failed = background.take_error();
             let since = background.hand_over(state, now);
-            let failed = failed.or_else(|error| self.soften(error, ()));
-            failed?;
+            failed.or_else(|error| self.soften(error, ()))?;
             if now.saturating_sub(since) >= max_lag {
                 return self.write_pending().await;
             }
@@ -129,15 +138,13 @@ impl StoreCheckpointer {
         self.check_open()?;
         let began = self.means.clock.elapsed();
         self.pending = Some(state.clone());
-        let mut engine = self.engine.lock().await;
-        if let Some(background) = &self.background {
-            background.take_back();
-        }
+        let engine = self.engine.clone();
+        let mut engine = engine.lock().await;
+        self.take_back();
         let result = engine.save(state, wish).await;
         drop(engine);
         match result {
             Ok(saved) => {
-                self.pending = None;
                 self.saved(saved, began);
                 Ok(saved)
             }
@@ -145,7 +152,19 @@ impl StoreCheckpointer {
         }
     }
 
-    fn saved(&self, saved: Saved, began: Duration) {
+    /// Takes what the background has not begun to save, unless there is something newer. Needs the engine: the state
+    /// that is being saved is not to be overtaken.
+    fn take_back(&mut self) {
+        let older = self.background.as_ref().and_then(Background::take_back);
+        self.pending = self.pending.take().or(older);
+    }
+
+    /// The newest state is durable.
+    fn saved(&mut self, saved: Saved, began: Duration) {
+        self.pending = None;
+        if let Some(background) = &self.background {
+            background.caught_up();
+        }
         if matches!(saved, Saved::Persisted { .. }) {
             self.throttle().saved(began);
         }
@@ -155,33 +174,38 @@ impl StoreCheckpointer {
     async fn write_pending(&mut self) -> Result<Saved> {
         self.check_open()?;
         let began = self.means.clock.elapsed();
-        let mut engine = self.engine.lock().await;
-        if let Some(newer) = self.background.as_ref().and_then(Background::take_back) {
-            self.pending = Some(newer);
-        }
-        let before = self.vitals.cursor();
+        let engine = self.engine.clone();
+        let mut engine = engine.lock().await;
+        self.take_back();
+        let before = engine.cursor();
         let result = match self.pending.clone() {
             Some(state) => engine.save(state, SnapshotWish::Policy).await,
-            None => engine.flush().await.map(|()| match self.vitals.cursor() {
-                cursor if cursor == before => Saved::Unchanged,
-                cursor => Saved::Persisted { cursor },
-            }),
+            None => match engine.flush().await {
+                Ok(cursor) if cursor == before => return Ok(Saved::Unchanged),
+                Ok(cursor) => return Ok(Saved::Persisted { cursor }),
+                Err(error) => Err(error),
+            },
         };
         drop(engine);
-        let saved = result?;
-        self.pending = None;
-        self.saved(saved, began);
-        Ok(saved)
+        match result {
+            Ok(saved) => {
+                self.saved(saved, began);
+                Ok(saved)
+            }
+            Err(error) => self.soften(error, Saved::Throttled),
+        }
     }
 
     /// Saves the last state and ends what this process has with the run, in one commit.
     pub(crate) async fn finish(&mut self, state: Option<Bytes>, end: End) -> Result<()> {
-        self.check_open()?;
-        let mut engine = self.engine.lock().await;
-        let handed_over = self.background.as_ref().and_then(Background::take_back);
-        if let Some(state) = state.or(handed_over) {
-            self.pending = Some(state);
+        if self.closed {
+            return Err(closed());
         }
+        // A run that seems lost is let through: an end that is in doubt is for the store to answer.
+        let engine = self.engine.clone();
+        let mut engine = engine.lock().await;
+        self.pending = state.or(self.pending.take());
+        self.take_back();
         engine.end(self.pending.clone(), end).await?;
         drop(engine);
         self.pending = None;
@@ -202,20 +226,9 @@ impl StoreCheckpointer {
         Ok(())
     }
 
-    /// Under `BestEffort` an error of a store that cannot be reached becomes a warning and `instead`.
     fn soften<T>(&self, error: Error, instead: T) -> Result<T> {
-        if self.means.settings.availability == Availability::Required || !is_outage(error.kind()) {
-            return Err(error);
-        }
-        warn!(run = %self.run, %error, "not saved; the run goes on, and the next save tries again");
-        Ok(instead)
+        self.means.settings.soften(&self.run, error, instead)
     }
-}
-
-/// Whether it is the store that fails, rather than the run that is refused.
-pub(crate) fn is_outage(kind: ErrorKind) -> bool {
-    use ErrorKind::{Busy, Denied, Full, Other, ReadOnly, TimedOut, Unavailable};
-    matches!(kind, Unavailable | Busy | TimedOut | Denied | Full | ReadOnly | Other)
 }
 
 #[async_trait]
@@ -250,9 +263,7 @@ impl Checkpointer for StoreCheckpointer {
 
     async fn append(&mut self, records: Vec<NewRecord>) -> Result<Cursor> {
         self.check_open()?;
-        check_kinds(&records)?;
-        let result = self.engine.lock().await.append(records).await;
-        result.or_else(|error| self.soften(error, self.vitals.cursor()))
+        self.appender.append(records).await
     }
 
     async fn checkpoint(&mut self, state: Bytes) -> Result<Cursor> {
@@ -260,18 +271,20 @@ impl Checkpointer for StoreCheckpointer {
     }
 
     async fn flush(&mut self) -> Result<Saved> {
-        let result = self.write_pending().await;
-        result.or_else(|error| self.soften(error, Saved::Throttled))
+        self.write_pending().await
     }
 
     async fn renew(&mut self) -> Result<()> {
         self.check_open()?;
         let began = self.means.clock.elapsed();
         let renew = milepost_core::Renew::new(self.fence, self.means.settings.ttl);
-        let renewed = self.means.store.renew(&self.run, renew).await;
-        renewed.or_else(|error| self.soften(error, ()))?;
-        self.vitals.extend(began);
-        Ok(())
+        match self.means.store.renew(&self.run, renew).await {
+            Ok(()) => {
+                self.vitals.extend(began);
+                Ok(())
+            }
+            Err(error) => self.soften(error, ()),
+        }
     }
 
     async fn release(&mut self, wake: Wake) -> Result<()> {
@@ -284,18 +297,6 @@ impl Checkpointer for StoreCheckpointer {
 
     async fn fail(&mut self, failure: Failure) -> Result<()> {
         self.finish_with(None, Outcome::Failed { failure }).await
-    }
-}
-
-/// Refuses the kinds that are the checkpointer's own.
-pub(crate) fn check_kinds(records: &[NewRecord]) -> Result<()> {
-    match records.iter().find(|record| is_reserved(&record.kind)) {
-        Some(record) => {
-            let message =
-                format!("the kind {:?} is reserved: kinds must not begin with `milepost/`", record.kind);
-            Err(Error::new(ErrorKind::Invalid, message))
-        }
-        None => Ok(()),
     }
 }
 

@@ -5,19 +5,19 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use milepost_core::{
-    Begin, Begun, BoxStream, Capability, CheckpointerFactory, Clock, Error, Head, Ids, Open, Outcome, Owner,
+    Applied, Begin, Begun, BoxStream, Capability, CheckpointerFactory, Clock, Error, Head, Ids, Open, Outcome, Owner,
     Query, Result, Retain, RunId, Store, SystemClock, SystemIds, Wake,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::warn;
 
 use crate::{
-    checkpointer::{StoreCheckpointer, finished, is_outage},
+    checkpointer::{StoreCheckpointer, finished},
     codec::{Codec, Compact, RAW},
     engine::{End, Means},
     policy::SnapshotPolicy,
     restore::{Restore, restore},
-    settings::{Availability, Keep, SaveMode, Settings},
+    settings::{Availability, Keep, SaveMode, Settings, is_outage},
     typed::{Saver, Started, Stateful},
 };
 
@@ -226,7 +226,12 @@ impl Checkpoints {
             return Ok(Entered::Off);
         }
         let open = Open { ttl: self.settings.ttl, owner: self.owner.clone().unwrap_or(open.owner), ..open };
-        let opened = match self.store.open(run, open).await {
+        let mut opened = self.store.open(run, open.clone()).await;
+        if opened.as_ref().is_err_and(|error| error.applied() == Some(Applied::Maybe)) {
+            // The lease may be held by this very request: the same one again settles it, a new one would have to wait.
+            opened = self.store.open(run, open).await.map_err(|error| error.with_applied(Applied::Maybe));
+        }
+        let opened = match opened {
             Ok(opened) => opened,
             Err(error) => return self.not_opened(run, error),
         };

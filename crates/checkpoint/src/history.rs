@@ -1,10 +1,13 @@
 //! Reading what a run has saved without driving it.
 
 use bytes::Bytes;
-use milepost_core::{Cursor, Error, ErrorKind, Head, Refusal, Result, RunId, Store};
+use milepost_core::{Cursor, Error, Head, Refusal, Result, RunId, Store};
 use serde::de::DeserializeOwned;
 
-use crate::{codec::Codec, restore::restore};
+use crate::{
+    codec::Codec,
+    restore::{replay, restore},
+};
 
 async fn head(store: &dyn Store, run: &RunId) -> Result<Head> {
     store.head(run).await?.ok_or_else(|| Error::from(Refusal::NotFound))
@@ -23,15 +26,28 @@ pub async fn state_at<T: DeserializeOwned, C: Codec>(
     cursor: Option<Cursor>,
     codec: C,
 ) -> Result<Option<T>> {
-    let head = head(store, run).await?;
-    let until = cursor.unwrap_or(head.cursor).min(head.cursor);
-    let restored = restore(store, &head, C::ID, until).await?;
-    restored.state.map(|state: Bytes| codec.decode(&state)).transpose()
+    let mut head = self::head(store, run).await?;
+    loop {
+        let until = cursor.unwrap_or(head.cursor).min(head.cursor);
+        let error = match restore(store, &head, C::ID, until).await {
+            Ok(restored) => {
+                return restored.state.map(|state: Bytes| codec.decode(&state)).transpose();
+            }
+            Err(error) => error,
+        };
+        // Its owner may have gone on meanwhile: a snapshot that is newer than the head, records that were trimmed.
+        let now = self::head(store, run).await?;
+        if now.version == head.version && now.fence.incarnation == head.fence.incarnation {
+            return Err(error);
+        }
+        head = now;
+    }
 }
 
 /// Reads a run's whole log and compares what it says of itself, end to end: every record is there, every state record
-/// carries the digest of the log before it, every patch applies, and the newest state has its checksum. Returns how many
-/// records were read.
+/// carries the digest of the log before it, every patch applies, and the newest state has its checksum. What the program
+/// itself has appended after the newest state record is counted, and for its content the store's own checksums stand.
+/// Returns how many records were read.
 ///
 /// # Errors
 ///
@@ -45,11 +61,6 @@ pub async fn verify<C: Codec>(store: &dyn Store, run: &RunId, _codec: C) -> Resu
     if head.first > 1 {
         return Err(Error::from(Refusal::Trimmed { first: head.first }));
     }
-    let restored = crate::restore::replay(store, &head, C::ID, head.cursor).await?;
-    match restored.records.last().map_or(restored.state_cursor, |record| record.cursor) {
-        last if last <= head.cursor => Ok(head.cursor),
-        last => {
-            Err(Error::new(ErrorKind::Corrupt, format!("record {last} lies past the head {}", head.cursor)))
-        }
-    }
+    replay(store, &head, C::ID, head.cursor).await?;
+    Ok(head.cursor)
 }

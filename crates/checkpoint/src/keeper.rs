@@ -6,7 +6,7 @@ use milepost_core::{Error, ErrorKind, Fence, Renew, RunId};
 use tokio::{sync::watch, task::JoinHandle};
 use tracing::warn;
 
-use crate::engine::{Means, Vitals};
+use crate::{engine::Means, vitals::Vitals};
 
 /// Renews a run's lease at a third of its ttl whenever no commit has, until it is dropped or the run is lost.
 #[derive(Debug)]
@@ -74,6 +74,8 @@ async fn keep(
         let began = clock.elapsed();
         match store.renew(&run, Renew::new(fence, settings.ttl)).await {
             Ok(()) => vitals.extend(began),
+            // The run's own end may have come before its acknowledgement: whoever sent it will be told.
+            Err(error) if vitals.is_ending() && error.refusal().is_some() => return,
             Err(error)
                 if matches!(error.kind(), ErrorKind::Fenced | ErrorKind::NotFound | ErrorKind::Finished) =>
             {

@@ -39,6 +39,7 @@ mod restore;
 mod settings;
 mod throttle;
 mod typed;
+mod vitals;
 
 pub use appender::Appender;
 pub use checkpointer::StoreCheckpointer;

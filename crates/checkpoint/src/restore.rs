@@ -28,7 +28,7 @@ pub(crate) struct Restore {
     pub(crate) track: Track,
 }
 
-/// The state that a replay starts from.
+/// The snapshot that a replay starts from.
 struct Base {
     cursor: Cursor,
     bytes: usize,
@@ -42,70 +42,76 @@ struct Base {
 /// is returned, never an older state. No other error of the store falls back.
 pub(crate) async fn restore(store: &dyn Store, head: &Head, codec: u8, until: Cursor) -> Result<Restore> {
     let capabilities = store.capabilities();
-    let base = if capabilities.supports_snapshots()
+    let found = if capabilities.supports_snapshots()
         && (capabilities.supports_tail_stream() || !capabilities.supports_log())
     {
         find_base(store, head, codec, until).await?
     } else {
-        None
+        Found::default()
     };
-    replay_from(base, store, head, codec, until).await
+    replay_from(found, store, head, codec, until).await
 }
 
 /// Reads the run of `head` back from its log alone, which must be whole from 1.
 pub(crate) async fn replay(store: &dyn Store, head: &Head, codec: u8, until: Cursor) -> Result<Restore> {
-    replay_from(None, store, head, codec, until).await
+    replay_from(Found::default(), store, head, codec, until).await
 }
 
 async fn replay_from(
-    base: Option<Base>,
+    found: Found,
     store: &dyn Store,
     head: &Head,
     codec: u8,
     until: Cursor,
 ) -> Result<Restore> {
-    let track = Track {
-        newest: head.snapshots.first().copied(),
-        second: head.snapshots.get(1).copied(),
-        ..Track::default()
-    };
-    let mut replay = Replaying::start(base, track, codec);
+    let mut replay = Replaying::start(found, head, codec);
     if store.capabilities().supports_log() && replay.cursor < until {
         replay.log(store, head, until).await?;
     }
     replay.finish(until)
 }
 
+/// What came of looking for a snapshot.
+#[derive(Default)]
+struct Found {
+    base: Option<Base>,
+    /// Whether a newer one was passed over because it cannot be used.
+    fell_back: bool,
+}
+
 /// The newest snapshot up to `until` that can be decoded.
-async fn find_base(store: &dyn Store, head: &Head, codec: u8, until: Cursor) -> Result<Option<Base>> {
+async fn find_base(store: &dyn Store, head: &Head, codec: u8, until: Cursor) -> Result<Found> {
     let history = store.capabilities().supports_history();
-    let mut at = if until == head.cursor { At::Latest } else { At::OrBefore(until) };
-    if until < head.cursor && !history {
-        return Ok(None);
-    }
+    let mut at = match head.snapshots.first() {
+        Some(newest) if until < head.cursor && until < *newest => At::OrBefore(until),
+        _ => At::Latest,
+    };
     let mut first_error = None;
-    loop {
-        let (error, below) = match store.snapshot(&head.run, at).await {
+    while at == At::Latest || history {
+        let bound = if let At::OrBefore(bound) = at { bound } else { Cursor::MAX };
+        let (error, cursor) = match store.snapshot(&head.run, at).await {
             Ok(None) => break,
             Ok(Some(snapshot)) => match read_base(&snapshot, head, codec) {
-                Ok(base) => return Ok(Some(base)),
-                Err(error) => (error, Some(snapshot.cursor)),
+                Ok(base) => return Ok(Found { base: Some(base), fell_back: first_error.is_some() }),
+                Err(error) => (error, Some(snapshot.cursor).filter(|cursor| *cursor <= bound.min(until))),
             },
-            Err(error) if error.kind() == ErrorKind::Corrupt => (error, head.snapshots.first().copied()),
+            Err(error) if error.kind() == ErrorKind::Corrupt => (error, None),
             Err(error) => return Err(error),
         };
+        // One that does not say where it stands is the newest that the head lists up to the bound.
+        let listed = || head.snapshots.iter().copied().find(|cursor| *cursor <= bound);
+        let cursor = cursor.or_else(listed);
         warn!(run = %head.run, %error, "a snapshot cannot be used; falling back");
         first_error.get_or_insert(error);
-        // The corrupt one does not say where it stands: the head knows the newest two, and one try is enough of them.
-        let below = below.filter(|below| at != At::OrBefore(below.saturating_sub(1)));
-        match below.and_then(|below| below.checked_sub(1)).filter(|_| history) {
-            Some(older) => at = At::OrBefore(older),
+        // Lower with each turn, so this ends.
+        match cursor.and_then(|cursor| cursor.min(bound).checked_sub(1)) {
+            Some(older) => at = At::OrBefore(older.min(until)),
             None => break,
         }
     }
     match first_error {
         Some(error) if head.first > 1 || !store.capabilities().supports_log() => Err(error),
-        _ => Ok(None),
+        error => Ok(Found { base: None, fell_back: error.is_some() }),
     }
 }
 
@@ -133,7 +139,13 @@ struct Replaying {
 }
 
 impl Replaying {
-    fn start(base: Option<Base>, track: Track, codec: u8) -> Self {
+    fn start(found: Found, head: &Head, codec: u8) -> Self {
+        let Found { base, fell_back } = found;
+        // A snapshot that cannot be used counts for nothing: the next trim has to keep the one that can.
+        let usable = base.as_ref().map(|base| base.cursor);
+        let newest = if fell_back { usable } else { head.snapshots.first().copied() };
+        let second = newest.and_then(|newest| head.snapshots.iter().copied().find(|cursor| *cursor < newest));
+        let track = Track { newest, second, ..Track::default() };
         let mut result = Restore { track, ..Restore::default() };
         let mut cursor = 0;
         let mut newest = None;
@@ -159,6 +171,10 @@ impl Replaying {
     }
 
     fn record(&mut self, record: Record) -> Result<()> {
+        if record.cursor != self.cursor + 1 {
+            let message = format!("record {} follows record {}", record.cursor, self.cursor);
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
         let at = |error: Error| {
             let kind = error.kind();
             Error::new(kind, format!("record {}: {error}", record.cursor))
@@ -167,7 +183,10 @@ impl Replaying {
             self.state_record(&record).map_err(at)?;
         }
         self.cursor = record.cursor;
-        self.result.track.tail_weight += weight(record.body.len());
+        // What stands before an unread snapshot is no tail of it.
+        if self.result.track.newest.is_none_or(|newest| newest < record.cursor) {
+            self.result.track.tail_weight += weight(record.body.len());
+        }
         self.result.chain = self.result.chain.link(&record.kind, record.id.as_ref(), &record.body);
         if record.kind.as_str() != STATE_KIND {
             self.result.records.push(record);

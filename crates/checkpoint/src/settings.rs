@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use milepost_core::{Open, Retain};
+use milepost_core::{Error, ErrorKind, Open, Result, Retain, RunId};
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use crate::policy::SnapshotPolicy;
 
@@ -82,4 +83,21 @@ impl Default for Settings {
             retain: Retain::default(),
         }
     }
+}
+
+impl Settings {
+    /// Under [`Availability::BestEffort`] an error of a store that cannot be reached becomes a warning and `instead`.
+    pub(crate) fn soften<T>(&self, run: &RunId, error: Error, instead: T) -> Result<T> {
+        if self.availability == Availability::Required || !is_outage(error.kind()) {
+            return Err(error);
+        }
+        warn!(%run, %error, "not saved; the run goes on, and the next save tries again");
+        Ok(instead)
+    }
+}
+
+/// Whether it is the store that fails, rather than the run that is refused.
+pub(crate) fn is_outage(kind: ErrorKind) -> bool {
+    use ErrorKind::{Busy, Denied, Full, Other, ReadOnly, TimedOut, Unavailable};
+    matches!(kind, Unavailable | Busy | TimedOut | Denied | Full | ReadOnly | Other)
 }

@@ -54,6 +54,7 @@ impl<C: Codec> Link<C> {
     /// Saves a state before it returns.
     async fn save_now<T: Serialize>(&mut self, state: &T, wish: SnapshotWish) -> Result<Saved> {
         let Some(checkpointer) = &mut self.checkpointer else { return Ok(Saved::Unchanged) };
+        self.owing = true;
         let saved = checkpointer.persist_now(self.codec.encode(state)?, wish).await?;
         self.owing = saved == Saved::Throttled;
         Ok(saved)
@@ -61,6 +62,7 @@ impl<C: Codec> Link<C> {
 
     async fn release<T: Serialize>(&mut self, state: &T, wake: Wake) -> Result<()> {
         let Some(checkpointer) = &mut self.checkpointer else { return Ok(()) };
+        self.owing = true;
         checkpointer.finish(Some(self.codec.encode(state)?), End::Release(wake)).await?;
         self.owing = false;
         Ok(())
@@ -68,6 +70,7 @@ impl<C: Codec> Link<C> {
 
     async fn finish<T: Serialize>(&mut self, state: &T, outcome: Outcome) -> Result<()> {
         let Some(checkpointer) = &mut self.checkpointer else { return Ok(()) };
+        self.owing = true;
         checkpointer.finish_with(Some(self.codec.encode(state)?), outcome).await?;
         self.owing = false;
         Ok(())

@@ -1,0 +1,12 @@
+//! The checkpointer against the reference store, with faults, lies and a clock that the tests move.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod append;
+mod degrade;
+mod ending;
+mod lost_ack;
+mod modes;
+mod policy;
+mod support;
+mod throttle;
