@@ -3,12 +3,17 @@
 //! To add a case: a row in a `cases!` (its sentence, its name, its needs) and the function of that name below. To add a
 //! file: `use crate::areas::prelude::*;` and a `cases!` that names its area, its `mod`, and its line in `table.rs`.
 
+pub(crate) mod blobs;
+pub(crate) mod capabilities;
 pub(crate) mod commit;
 pub(crate) mod fencing;
+pub(crate) mod inbox;
 pub(crate) mod leases;
 pub(crate) mod lost_ack;
 pub(crate) mod moves;
 pub(crate) mod open;
+pub(crate) mod snapshots;
+pub(crate) mod streams;
 
 /// What a case is written with.
 pub(crate) mod prelude {
