@@ -427,7 +427,7 @@ fn apply_send(image: &mut Image, message: NewMessage, now: Timestamp) -> Result<
     head.sizes.messages += message.body.len() as u64;
     let number = head.newest_message;
     let waits = head.lease.is_none() && image.wake_after.is_some_and(|after| number > after);
-    if waits {
+    if waits && !head.draft {
         head.due = Some(head.due.map_or(now, |due| due.min(now)));
     }
     image.keys.insert(message.key.clone(), Remembered { number, content });
