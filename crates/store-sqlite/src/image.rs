@@ -26,9 +26,9 @@ pub(crate) static RUNS_OF_INFO: LazyLock<String> = LazyLock::new(|| {
 const INFO_COLUMNS: &str = "i.run, i.id, i.created, i.name, i.parent, i.labels, i.manifest, \
     i.lineage_run, i.lineage_incarnation, i.lineage_cursor, i.meta, i.checksum";
 
-/// Takes the values of [`Info::stored`].
+/// Takes rows of the values of [`Info::stored`].
 pub(crate) const INSERT_INFO: &str = "INSERT INTO info (run, id, created, name, parent, labels, manifest, \
-    lineage_run, lineage_incarnation, lineage_cursor, meta, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    lineage_run, lineage_incarnation, lineage_cursor, meta, checksum) VALUES ";
 
 /// What is told once, when the run is created.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ pub(crate) struct Info {
 }
 
 impl Info {
-    /// The values of [`INSERT_INFO`].
+    /// A row of values of [`INSERT_INFO`].
     pub(crate) fn stored(&self, key: i64) -> Result<Vec<Value>> {
         let labels = serde_json::to_string(&self.info.labels)
             .map_err(|error| Error::new(milepost_core::ErrorKind::Invalid, error.to_string()))?;

@@ -1,6 +1,9 @@
 //! The write phase: the statements of a batch, put together so that they take few trips.
 
-use crate::sql::{Script, Value};
+use crate::{
+    image, row,
+    sql::{Script, Value},
+};
 
 /// What one statement does. A batch's statements run in this order; each run has one request in a batch, so the order
 /// matters within a request only.
@@ -43,39 +46,50 @@ impl Step {
         Step::EraseMessageKeys,
     ];
 
-    fn sql(self) -> &'static str {
+    /// What stands before the rows of values, one such row, and what stands behind them; for a statement that takes one
+    /// set of values only, all of it and nothing.
+    fn parts(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Step::InsertRun => crate::row::INSERT,
-            Step::InsertInfo => crate::image::INSERT_INFO,
-            Step::InsertRecord => {
-                "INSERT INTO record (run, cursor, at, kind, id, blobs, checksum, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            Step::InsertRun => (row::INSERT, row::INSERT_ROW, ""),
+            Step::InsertInfo => (image::INSERT_INFO, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ""),
+            Step::InsertRecord => (
+                "INSERT INTO record (run, cursor, at, kind, id, blobs, checksum, body) VALUES ",
+                "(?, ?, ?, ?, ?, ?, ?, ?)",
+                "",
+            ),
+            Step::InsertRecordId => {
+                ("INSERT INTO record_id (run, id, cursor, checksum) VALUES ", "(?, ?, ?, ?)", "")
             }
-            Step::InsertRecordId => "INSERT INTO record_id (run, id, cursor, checksum) VALUES (?, ?, ?, ?)",
-            Step::DropBlob => "DELETE FROM blob WHERE run = ? AND name = ?",
-            Step::InsertBlob => "INSERT INTO blob (run, name, checksum, body) VALUES (?, ?, ?, ?)",
-            Step::TakeMessage => "DELETE FROM message WHERE run = ? AND number = ?",
-            Step::PutSnapshot => {
-                "INSERT INTO snapshot (run, cursor, checksum, body) VALUES (?, ?, ?, ?) \
-                 ON CONFLICT (run, cursor) DO UPDATE SET checksum = excluded.checksum, body = excluded.body"
-            }
-            Step::TrimRecords => "DELETE FROM record WHERE run = ? AND cursor <= ?",
-            Step::TrimSnapshots => "DELETE FROM snapshot WHERE run = ? AND cursor < ?",
-            Step::InsertMessage => {
-                "INSERT INTO message (run, number, id, name, kind, at, checksum, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-            }
-            Step::InsertMessageKey => {
-                "INSERT INTO message_key (run, name, number, content, checksum) VALUES (?, ?, ?, ?, ?)"
-            }
-            Step::UpdateRun => crate::row::UPDATE,
-            Step::UpdateOutcome => crate::row::UPDATE_OUTCOME,
-            Step::EraseRun => "DELETE FROM run WHERE key = ?",
-            Step::EraseInfo => "DELETE FROM info WHERE run = ?",
-            Step::EraseRecords => "DELETE FROM record WHERE run = ?",
-            Step::EraseRecordIds => "DELETE FROM record_id WHERE run = ?",
-            Step::EraseSnapshots => "DELETE FROM snapshot WHERE run = ?",
-            Step::EraseBlobs => "DELETE FROM blob WHERE run = ?",
-            Step::EraseMessages => "DELETE FROM message WHERE run = ?",
-            Step::EraseMessageKeys => "DELETE FROM message_key WHERE run = ?",
+            Step::InsertBlob => ("INSERT INTO blob (run, name, checksum, body) VALUES ", "(?, ?, ?, ?)", ""),
+            Step::PutSnapshot => (
+                "INSERT INTO snapshot (run, cursor, checksum, body) VALUES ",
+                "(?, ?, ?, ?)",
+                " ON CONFLICT (run, cursor) DO UPDATE SET checksum = excluded.checksum, body = excluded.body",
+            ),
+            Step::InsertMessage => (
+                "INSERT INTO message (run, number, id, name, kind, at, checksum, body) VALUES ",
+                "(?, ?, ?, ?, ?, ?, ?, ?)",
+                "",
+            ),
+            Step::InsertMessageKey => (
+                "INSERT INTO message_key (run, name, number, content, checksum) VALUES ",
+                "(?, ?, ?, ?, ?)",
+                "",
+            ),
+            Step::UpdateRun => (row::UPDATE, row::UPDATE_ROW, row::UPDATE_END),
+            Step::UpdateOutcome => (row::UPDATE_OUTCOME, "", ""),
+            Step::TakeMessage => ("DELETE FROM message WHERE run = ? AND number = ?", "", ""),
+            Step::DropBlob => ("DELETE FROM blob WHERE run = ? AND name = ?", "", ""),
+            Step::TrimRecords => ("DELETE FROM record WHERE run = ? AND cursor <= ?", "", ""),
+            Step::TrimSnapshots => ("DELETE FROM snapshot WHERE run = ? AND cursor < ?", "", ""),
+            Step::EraseRun => ("DELETE FROM run WHERE key = ?", "", ""),
+            Step::EraseInfo => ("DELETE FROM info WHERE run = ?", "", ""),
+            Step::EraseRecords => ("DELETE FROM record WHERE run = ?", "", ""),
+            Step::EraseRecordIds => ("DELETE FROM record_id WHERE run = ?", "", ""),
+            Step::EraseSnapshots => ("DELETE FROM snapshot WHERE run = ?", "", ""),
+            Step::EraseBlobs => ("DELETE FROM blob WHERE run = ?", "", ""),
+            Step::EraseMessages => ("DELETE FROM message WHERE run = ?", "", ""),
+            Step::EraseMessageKeys => ("DELETE FROM message_key WHERE run = ?", "", ""),
         }
     }
 }
@@ -93,10 +107,10 @@ impl Write {
     }
 }
 
-/// Up to so many statements of any kinds go as one string with the COMMIT: most batches are one commit.
+/// Up to so many writes of any kinds go as one string with the COMMIT: most batches are one commit.
 const SMALL: usize = 6;
 
-/// The longest string of equal statements.
+/// The most rows of one statement.
 const LONGEST: usize = 64;
 
 /// A script, and how many statements it has.
@@ -105,17 +119,29 @@ pub(crate) type Trip = (Script, usize);
 /// The trips of a write phase; the last one ends with COMMIT.
 ///
 /// A string that SQLite has not seen costs more to compile than to run, so strings come from few shapes that the
-/// driver's cache keeps: all of a small batch at once, otherwise equal statements by powers of two.
+/// driver's cache keeps: all of a small batch at once, otherwise equal writes by powers of two, as one statement with
+/// many rows where there is such a one. The driver's thread reports every statement, and each report may wake somebody.
 pub(crate) fn trips(mut writes: Vec<Write>) -> Vec<Trip> {
     writes.sort_by_key(|write| write.step);
     let mut trips: Vec<Trip> = Vec::new();
     if writes.len() <= SMALL {
-        trips.push(trip(writes));
+        let mut small = Trip::default();
+        writes.into_iter().for_each(|write| add(&mut small, write.step, vec![write.values]));
+        trips.push(small);
     } else {
-        while !writes.is_empty() {
-            let equal = writes.iter().take_while(|write| write.step == writes[0].step).count();
-            let rest = writes.split_off(LONGEST.min(1 << equal.ilog2()));
-            trips.push(trip(std::mem::replace(&mut writes, rest)));
+        let mut rest = writes.into_iter().peekable();
+        while let Some(first) = rest.next() {
+            let step = first.step;
+            let mut equal = vec![first.values];
+            while let Some(next) = rest.next_if(|next| next.step == step) {
+                equal.push(next.values);
+            }
+            while !equal.is_empty() {
+                let behind = equal.split_off(LONGEST.min(1 << equal.len().ilog2()));
+                let mut trip = Trip::default();
+                add(&mut trip, step, std::mem::replace(&mut equal, behind));
+                trips.push(trip);
+            }
         }
         trips.push(Trip::default());
     }
@@ -126,13 +152,19 @@ pub(crate) fn trips(mut writes: Vec<Write>) -> Vec<Trip> {
     trips
 }
 
-fn trip(writes: Vec<Write>) -> Trip {
-    let statements = writes.len();
-    let mut script = Script::default();
-    for write in writes {
-        script.add(write.step.sql(), write.values);
+/// Adds equal writes: as rows of one statement, or each as its own.
+fn add((script, statements): &mut Trip, step: Step, writes: Vec<Vec<Value>>) {
+    let (before, row, behind) = step.parts();
+    if row.is_empty() {
+        *statements += writes.len();
+        writes.into_iter().for_each(|values| {
+            script.add(before, values);
+        });
+        return;
     }
-    (script, statements)
+    let rows = vec![row; writes.len()].join(", ");
+    script.add(&format!("{before}{rows}{behind}"), writes.into_iter().flatten());
+    *statements += 1;
 }
 
 #[cfg(test)]
@@ -149,8 +181,9 @@ mod tests {
         use Step::{InsertRecord, UpdateRun};
         assert_eq!(sizes(&[(InsertRecord, 1), (UpdateRun, 1)]), [3]);
         assert_eq!(sizes(&[(UpdateRun, 3), (InsertRecord, 3)]), [7]);
-        assert_eq!(sizes(&[(InsertRecord, 64), (UpdateRun, 64)]), [64, 64, 1]);
-        assert_eq!(sizes(&[(InsertRecord, 53), (UpdateRun, 7)]), [32, 16, 4, 1, 4, 2, 1, 1]);
-        assert_eq!(sizes(&[(InsertRecord, 200)]), [64, 64, 64, 8, 1]);
+        assert_eq!(sizes(&[(InsertRecord, 64), (UpdateRun, 64)]), [1, 1, 1]);
+        assert_eq!(sizes(&[(InsertRecord, 53), (UpdateRun, 7)]), [1; 8]);
+        assert_eq!(sizes(&[(InsertRecord, 200)]), [1; 5]);
+        assert_eq!(sizes(&[(Step::EraseRun, 9)]), [8, 1, 1]);
     }
 }

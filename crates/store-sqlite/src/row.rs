@@ -17,10 +17,12 @@ macro_rules! columns {
     ($($column:literal),* $(,)?) => {
         /// The columns of a `SELECT` from `run AS r`.
         pub(crate) const COLUMNS: &str = concat!($("r.", $column, ", ",)* "r.checksum");
-        /// Takes the values of [`Row::stored`].
+        /// Takes rows of the values of [`Row::stored`].
         pub(crate) const INSERT: &str = concat!(
-            "INSERT INTO run (", $($column, ", ",)* "checksum) VALUES (", $(columns!(@one $column),)* "?)"
+            "INSERT INTO run (", $($column, ", ",)* "checksum) VALUES "
         );
+        /// One row of them.
+        pub(crate) const INSERT_ROW: &str = concat!("(", $(columns!(@one $column),)* "?)");
     };
     (@one $column:literal) => { "?, " };
 }
@@ -72,20 +74,28 @@ const CHANGING: usize = 4;
 /// The first of the columns that only the end of a run and its reopening change.
 const ENDING: usize = 32;
 
-/// Rewrites what a write may change but the outcome, whose columns are in the conditions of two indexes: those stay as
-/// they are. Takes the values of [`Row::changed`].
-pub(crate) const UPDATE: &str = "UPDATE run SET epoch = ?, token = ?, version = ?, cursor = ?, first = ?, draft = ?, \
-    newest_snapshot = ?, second_snapshot = ?, owner = ?, until = ?, holder = ?, due = ?, wake_after = ?, lapses = ?, \
-    newest_message = ?, note_done = ?, note_total = ?, note_text = ?, updated = ?, record_bytes = ?, \
-    snapshot_bytes = ?, blob_bytes = ?, message_bytes = ?, snapshots = ?, blobs = ?, messages = ?, last_open = ?, \
-    last_commit = ?, checksum = ? WHERE key = ?";
+/// The columns that a write may change but the outcome, in order, and what stands for their new values.
+macro_rules! changing {
+    ($($column:literal $value:literal),* $(,)?) => {
+        /// Rewrites what a write may change but the outcome, whose columns are in the conditions of two indexes: those
+        /// stay as they are. Takes rows of the values of [`Row::changed`].
+        pub(crate) const UPDATE: &str =
+            concat!("UPDATE run SET ", $($column, " = v.column", $value, ", ",)* "checksum = v.column29 FROM (VALUES ");
+        /// One row of them.
+        pub(crate) const UPDATE_ROW: &str = concat!("(", $(columns!(@one $column),)* "?, ?)");
+        /// What stands behind the rows.
+        pub(crate) const UPDATE_END: &str = ") AS v WHERE run.key = v.column30";
+        /// One row, with the outcome. Takes the values of [`Row::ended`].
+        pub(crate) const UPDATE_OUTCOME: &str = concat!(
+            "UPDATE run SET ", $($column, " = ?, ",)*
+            "outcome = ?, delete_after = ?, output = ?, checksum = ? WHERE key = ?"
+        );
+    };
+}
 
-/// As [`UPDATE`], with the outcome. Takes the values of [`Row::ended`].
-pub(crate) const UPDATE_OUTCOME: &str = "UPDATE run SET epoch = ?, token = ?, version = ?, cursor = ?, first = ?, \
-    draft = ?, newest_snapshot = ?, second_snapshot = ?, owner = ?, until = ?, holder = ?, due = ?, wake_after = ?, \
-    lapses = ?, newest_message = ?, note_done = ?, note_total = ?, note_text = ?, updated = ?, record_bytes = ?, \
-    snapshot_bytes = ?, blob_bytes = ?, message_bytes = ?, snapshots = ?, blobs = ?, messages = ?, last_open = ?, \
-    last_commit = ?, outcome = ?, delete_after = ?, output = ?, checksum = ? WHERE key = ?";
+changing!(
+    "epoch" 1, "token" 2, "version" 3, "cursor" 4, "first" 5, "draft" 6, "newest_snapshot" 7, "second_snapshot" 8, "owner" 9, "until" 10, "holder" 11, "due" 12, "wake_after" 13, "lapses" 14, "newest_message" 15, "note_done" 16, "note_total" 17, "note_text" 18, "updated" 19, "record_bytes" 20, "snapshot_bytes" 21, "blob_bytes" 22, "message_bytes" 23, "snapshots" 24, "blobs" 25, "messages" 26, "last_open" 27, "last_commit" 28,
+);
 
 /// The open that a repeated id is compared with.
 #[derive(Clone, Copy, PartialEq, Debug)]
