@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod append;
+mod budget;
+mod chain;
 mod degrade;
 mod ending;
+mod history;
+mod lease;
 mod lost_ack;
 mod modes;
 mod policy;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use milepost_checkpoint::{Availability, SaveMode, Settings};
+use milepost_checkpoint::{Availability, Json, SaveMode, Settings, state_at};
 use milepost_core::*;
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
@@ -168,8 +168,7 @@ async fn on_exit_nothing_is_written_before() {
     run.update(|state| *state += 1).await.unwrap();
     run.complete(&()).await.unwrap();
     assert_eq!(world.spy.calls("commit"), 2);
-    let state = milepost_checkpoint::state_at(&world.memory, &run_id(), None, milepost_checkpoint::Json);
-    assert_eq!(state.await.unwrap(), Some(6u64));
+    assert_eq!(state_at(&world.memory, &run_id(), None, Json).await.unwrap(), Some(6u64));
 
     let world = World::new();
     let mut run = drive(&world.checkpoints().mode(SaveMode::OnExit)).await;
