@@ -2,7 +2,7 @@
 
 use crate::{
     Case,
-    areas::{commit, open},
+    areas::{blobs, capabilities, commit, fencing, inbox, leases, lost_ack, open, snapshots, streams},
 };
 
 /// Every area, in the order in which they build on each other.
@@ -22,6 +22,39 @@ const AREAS: &[&[Case]] = &[
     commit::limits::CASES,
     commit::many::CASES,
     commit::finish::CASES,
+    // fencing
+    fencing::stale::CASES,
+    fencing::dead::CASES,
+    fencing::race::CASES,
+    // leases
+    leases::end::CASES,
+    leases::renew::CASES,
+    leases::release::CASES,
+    // lost acknowledgements
+    lost_ack::again::CASES,
+    lost_ack::still::CASES,
+    lost_ack::reused::CASES,
+    lost_ack::dropped::CASES,
+    // inbox
+    inbox::send::CASES,
+    inbox::take::CASES,
+    inbox::wait::CASES,
+    inbox::wake::CASES,
+    inbox::read::CASES,
+    // streams
+    streams::span::CASES,
+    streams::life::CASES,
+    streams::racing::CASES,
+    streams::follow::CASES,
+    // snapshots
+    snapshots::keep::CASES,
+    snapshots::trim::CASES,
+    // blobs
+    blobs::CASES,
+    // capabilities
+    capabilities::declared::CASES,
+    capabilities::undeclared::CASES,
+    capabilities::closed::CASES,
 ];
 
 /// Every case there is. `main`, `check` and the documents read this list, and there is no other.

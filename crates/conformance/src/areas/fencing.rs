@@ -1,1 +1,5 @@
 //! Fencing: who may no longer write.
+
+pub(crate) mod dead;
+pub(crate) mod race;
+pub(crate) mod stale;
