@@ -318,13 +318,7 @@ impl Engine {
     }
 
     /// The commit of the first `batches` that are pending, a state and an end.
-    fn prepare(
-        &self,
-        batches: usize,
-        state: Option<Bytes>,
-        wish: SnapshotWish,
-        end: End,
-    ) -> (Commit, After) {
+    fn prepare(&self, batches: usize, state: Option<Bytes>, wish: SnapshotWish, end: End) -> (Commit, After) {
         let records = || self.pending.iter().take(batches).flat_map(|batch| &batch.records);
         let mut commit = Commit::new(self.run.clone(), self.fence, self.means.ids.operation(), self.version)
             .records(records().cloned());

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use milepost_core::{
-    Applied, Begin, Begun, BoxStream, Capability, CheckpointerFactory, Clock, Error, Head, Ids, Open, Outcome, Owner,
-    Query, Result, Retain, RunId, Store, SystemClock, SystemIds, Wake,
+    Applied, Begin, Begun, BoxStream, Capability, CheckpointerFactory, Clock, Error, Head, Ids, Open,
+    Outcome, Owner, Query, Result, Retain, RunId, Store, SystemClock, SystemIds, Wake,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::warn;

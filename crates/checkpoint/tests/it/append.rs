@@ -194,7 +194,8 @@ async fn an_outage_is_told_to_all_who_wait_and_loses_nothing() {
     world.spy.down(true);
     let appender = run.appender().unwrap();
     let results =
-        futures_util::future::join_all((0..8).map(|task| appender.append(vec![note(format!("{task}"))]))).await;
+        futures_util::future::join_all((0..8).map(|task| appender.append(vec![note(format!("{task}"))])))
+            .await;
     assert!(results.into_iter().all(|result| kind(result) == ErrorKind::Unavailable));
     assert!(world.spy.calls("commit") <= 2, "one who waits does not wait for an outage of its own");
     world.spy.down(false);

@@ -84,6 +84,10 @@ async fn an_altered_byte_is_found_out_wherever_it_stands() {
             });
             assert_found_out(&world, &format!("byte {at} of record {index}")).await;
         }
+        if index + 1 == log.len() {
+            // No link follows it: its kind and id are for the store's own checksum.
+            continue;
+        }
         world.spy.bend(move |mut records| {
             records[index].kind = Kind::from_static("other");
             records

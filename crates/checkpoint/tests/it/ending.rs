@@ -149,7 +149,9 @@ async fn finished_runs_are_kept_as_long_as_asked() {
             let head = world.memory.head(&run_id()).await.unwrap();
             match retain {
                 Retain::Keep => assert_eq!(head.unwrap().delete_after, None),
-                Retain::KeepFor(time) => assert_eq!(head.unwrap().delete_after, Some(world.clock.now() + time)),
+                Retain::KeepFor(time) => {
+                    assert_eq!(head.unwrap().delete_after, Some(world.clock.now() + time))
+                }
                 Retain::Delete => assert_eq!(head, None),
             }
         }

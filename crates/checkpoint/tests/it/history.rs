@@ -142,11 +142,15 @@ async fn at_every_cut<C: Codec>(codec: C, seeds: Range<u64>) {
                 }
                 // The state as of each cursor, where it is retained.
                 for cursor in 0..=head.cursor {
-                    let state = state_at::<State, C>(&world.memory, &run_id(), Some(cursor), codec.clone()).await;
+                    let state =
+                        state_at::<State, C>(&world.memory, &run_id(), Some(cursor), codec.clone()).await;
                     match state {
                         Ok(state) => assert_eq!(state.as_ref(), model.newest(cursor).map(|(_, state)| state)),
                         Err(error) => {
-                            assert!(error.kind() == ErrorKind::Trimmed && cursor < head.first, "{what}: {error}");
+                            assert!(
+                                error.kind() == ErrorKind::Trimmed && cursor < head.first,
+                                "{what}: {error}"
+                            );
                         }
                     }
                 }
@@ -186,7 +190,10 @@ async fn a_snapshot_anywhere_and_its_tail_are_the_whole_log() {
             let other = World::new();
             let open = Open::create(SystemIds.operation(), RunInfo::named("test"), Manifest::of(b"input"));
             let opened = other.memory.open(&run_id(), open).await.unwrap();
-            let copy = |record: &Record| NewRecord { id: record.id.clone(), ..NewRecord::new(record.kind.clone(), record.body.clone()) };
+            let copy = |record: &Record| NewRecord {
+                id: record.id.clone(),
+                ..NewRecord::new(record.kind.clone(), record.body.clone())
+            };
             let what = format!("seed {seed}, snapshot at {}", snapshot.cursor);
             let commit = Commit::new(run_id(), opened.fence, SystemIds.operation(), opened.head.version)
                 .records(records.iter().map(copy))
@@ -196,7 +203,11 @@ async fn a_snapshot_anywhere_and_its_tail_are_the_whole_log() {
             for cursor in 0..=records.len() as u64 {
                 let state: Option<State> =
                     state_at(&other.memory, &run_id(), Some(cursor), Compact).await.unwrap();
-                assert_eq!(state.as_ref(), model.newest(cursor).map(|(_, state)| state), "{what}, at {cursor}");
+                assert_eq!(
+                    state.as_ref(),
+                    model.newest(cursor).map(|(_, state)| state),
+                    "{what}, at {cursor}"
+                );
             }
             let (mut saver, restored) = resume(&other, Compact, SnapshotPolicy::Manual, Keep::All).await;
             assert_same(&model, &mut saver, restored.as_ref(), &what);

@@ -36,7 +36,9 @@ fn script() -> Vec<Step> {
 async fn perform(run: &mut Box<dyn Checkpointer>, step: Step) -> Result<()> {
     match step {
         Step::Save(state) => run.save(json(state)).await.map(drop),
-        Step::Append(body) => run.append(vec![note(format!("{body}")), note(format!("{body}+"))]).await.map(drop),
+        Step::Append(body) => {
+            run.append(vec![note(format!("{body}")), note(format!("{body}+"))]).await.map(drop)
+        }
         Step::Checkpoint(state) => run.checkpoint(json(state)).await.map(drop),
         Step::Flush => run.flush().await.map(drop),
         Step::Complete => run.complete(done()).await,
@@ -76,7 +78,8 @@ async fn begin_again(world: &World, checkpoints: &Checkpoints) -> Box<dyn Checkp
 async fn a_begin_of_which_nobody_was_told_is_settled_at_once() {
     for fate in [Fate::AckLost, Fate::Lost] {
         let world = World::new();
-        let store = Faults::with_clock(world.memory.clone(), FaultPlan::none().at(1, fate), world.clock.clone());
+        let store =
+            Faults::with_clock(world.memory.clone(), FaultPlan::none().at(1, fate), world.clock.clone());
         let run = drive(&Checkpoints::new(store).clock(world.clock.clone())).await;
         assert_eq!(run.fence().unwrap(), world.head().await.fence);
     }
@@ -90,7 +93,8 @@ async fn every_write_with_every_fate_is_settled_by_the_next_call() {
                 // One failure, and the same once more at the retry.
                 for times in 1..=2 {
                     let world = World::new();
-                    let plan = (failing..failing + times).fold(FaultPlan::none(), |plan, at| plan.at(at, fate));
+                    let plan =
+                        (failing..failing + times).fold(FaultPlan::none(), |plan, at| plan.at(at, fate));
                     let store = Faults::with_clock(world.memory.clone(), plan, world.clock.clone());
                     let checkpoints = Checkpoints::new(store).clock(world.clock.clone()).snapshots(policy);
                     let mut run = begin_again(&world, &checkpoints).await;
@@ -175,8 +179,7 @@ async fn no_refusal_after_a_maybe_says_that_nothing_was_applied() {
             let fence = run.fence().unwrap();
             let rival = Open::resume(SystemIds.operation()).over(fence);
             let opened = world.memory.open(&run_id(), rival).await.unwrap();
-            let commit =
-                Commit::new(run_id(), opened.fence, SystemIds.operation(), opened.head.version);
+            let commit = Commit::new(run_id(), opened.fence, SystemIds.operation(), opened.head.version);
             world.memory.commit(commit).await.unwrap();
             if renewed {
                 world.pass(LAPSE);

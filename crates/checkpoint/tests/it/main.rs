@@ -7,6 +7,7 @@ mod budget;
 mod chain;
 mod degrade;
 mod ending;
+mod golden;
 mod history;
 mod lease;
 mod lost_ack;

@@ -108,6 +108,13 @@ impl Spy {
         self.book().commits.iter().map(body).sum()
     }
 
+    /// Forgets calls and bytes that were read, and keeps what was written.
+    pub(crate) fn start_reading(&self) {
+        let mut book = self.book();
+        book.calls.clear();
+        book.bytes_out = 0;
+    }
+
     pub(crate) fn forget(&self) {
         let mut book = self.book();
         book.calls.clear();
