@@ -221,7 +221,8 @@ async fn later_messages_do_not_move_the_due(ctx: &Context) -> Verdict {
     released(ctx, &run, Wake::message(0)).await?;
     ctx.pass(FAR).await;
     ctx.a.send(&run, ctx.message("first", "")).await?;
-    let due = ctx.head(&run).await?.due;
+    let Head { due, at, .. } = ctx.head(&run).await?;
+    expect_eq("its due after the first message", due, Some(at))?;
     ctx.pass(FAR).await;
     ctx.a.send(&run, ctx.message("second", "")).await?;
     expect_eq("its due after the second message", ctx.head(&run).await?.due, due)

@@ -1,5 +1,12 @@
 //! Which snapshots are kept, and which one is read.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio::task::JoinSet;
+
 use super::{keep, logged, state, told};
 use crate::areas::prelude::*;
 
@@ -254,10 +261,13 @@ async fn snapshots_live_as_long_as_their_run(ctx: &Context) -> Verdict {
 async fn a_reader_beside_a_writer_gets_a_whole_snapshot(ctx: &Context) -> Verdict {
     let mut driver = logged(ctx, "busy", 1).await?;
     keep(ctx, &mut driver, &[1]).await?;
-    let (run, store) = (driver.run.clone(), ctx.b.clone());
-    let reader = tokio::spawn(async move {
+    let done = Arc::new(AtomicBool::new(false));
+    let (run, store, ended) = (driver.run.clone(), ctx.b.clone(), done.clone());
+    let mut readers = JoinSet::new();
+    readers.spawn(async move {
         let mut newest = 0;
-        while newest < 61 {
+        loop {
+            let last = ended.load(Ordering::SeqCst);
             let told = store.head(&run).await?.and_then(|head| head.snapshots.first().copied());
             let snapshot = store.snapshot(&run, At::Latest).await?;
             let cursor = snapshot.as_ref().map_or(0, |snapshot| snapshot.cursor);
@@ -265,15 +275,19 @@ async fn a_reader_beside_a_writer_gets_a_whole_snapshot(ctx: &Context) -> Verdic
             let moves_on = cursor >= newest && told.is_some_and(|told| told <= cursor);
             expect("it is never older than one before", moves_on, (newest, told, cursor))?;
             newest = cursor;
+            if last {
+                return expect_eq("the newest in the end", newest, 61);
+            }
             tokio::task::yield_now().await;
         }
-        Ok::<_, crate::Failure>(())
     });
     for _ in 0..60 {
         let cursor = driver.cursor + 1;
         ctx.commit(&mut driver, |commit| commit.record(record(cursor)).snapshot(state(cursor))).await?;
     }
-    reader.await.map_err(|error| crate::Failure::new("the reader", "no panic", error.to_string()))?
+    done.store(true, Ordering::SeqCst);
+    let read = readers.join_all().await;
+    read.into_iter().collect()
 }
 
 async fn each_run_has_its_own_snapshots(ctx: &Context) -> Verdict {

@@ -1,5 +1,7 @@
 //! Staying at the end of a log.
 
+use tokio::task::JoinSet;
+
 use super::{are_whole, cursors};
 use crate::areas::prelude::*;
 
@@ -59,18 +61,16 @@ async fn a_follower_sees_later_records(ctx: &Context) -> Verdict {
 async fn followers_of_a_busy_run_miss_nothing(ctx: &Context) -> Verdict {
     let run = ctx.run("followed");
     let mut driver = ctx.create(&run).await?;
-    let follower = |store: &std::sync::Arc<dyn Store>, page| {
-        tokio::spawn(collect(store.stream(&run, Span::all().follow().page(page))))
-    };
-    let followers = [follower(&ctx.a, 1), follower(&ctx.b, 1), follower(&ctx.b, 3), follower(&ctx.a, 1_000)];
+    let mut followers = JoinSet::new();
+    for (store, page) in [(&ctx.a, 1), (&ctx.b, 1), (&ctx.b, 3), (&ctx.a, 1_000)] {
+        followers.spawn(collect(store.stream(&run, Span::all().follow().page(page))));
+    }
     for count in (0..60).map(|round| round % 4 + 1) {
         ctx.commit_records(&mut driver, count).await?;
     }
     ctx.complete(&mut driver).await?;
-    for follower in followers {
-        let read =
-            follower.await.map_err(|error| crate::Failure::new("a follower", "no panic", error.to_string()));
-        let records = read??;
+    for records in followers.join_all().await {
+        let records = records?;
         expect_eq("the cursors followed", cursors(&records), (1..=driver.cursor).collect::<Vec<_>>())?;
         expect("each record is as it was written", are_whole(&records), ())?;
     }

@@ -1,5 +1,10 @@
 //! Reading while others write, and reading only half.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use futures_util::StreamExt;
 
 use super::{are_whole, cursors};
@@ -33,29 +38,41 @@ async fn a_stream_beside_a_writer_gives_a_gapless_prefix(ctx: &Context) -> Verdi
             Commit { expect: driver.version + round, ..ctx.next(&driver) }.records(records)
         })
         .collect();
+    let done = Arc::new(AtomicBool::new(false));
     let answers = ctx
         .race(4, |index, store| {
-            let (run, commits) = (run.clone(), commits.clone());
+            let (run, commits, done) = (run.clone(), commits.clone(), done.clone());
             async move {
-                if index == 0 { write(&*store, commits).await } else { read(&*store, &run, index).await }
+                if index == 0 {
+                    write(&*store, commits, &done).await
+                } else {
+                    read(&*store, &run, index, &done).await
+                }
             }
         })
         .await?;
     answers.into_iter().collect()
 }
 
-async fn write(store: &dyn Store, commits: Vec<Commit>) -> Verdict {
+/// Makes the commits, and says when that has ended, whether well or not.
+async fn write(store: &dyn Store, commits: Vec<Commit>, done: &AtomicBool) -> Verdict {
+    let mut answer = Ok(());
     for commit in commits {
-        store.commit(commit).await?;
+        if let Err(error) = store.commit(commit).await {
+            answer = Err(error.into());
+            break;
+        }
         tokio::task::yield_now().await;
     }
-    Ok(())
+    done.store(true, Ordering::SeqCst);
+    answer
 }
 
-/// Reads the log until it is complete.
-async fn read(store: &dyn Store, run: &RunId, index: usize) -> Verdict {
+/// Reads the log again and again, and once more when the writer has ended.
+async fn read(store: &dyn Store, run: &RunId, index: usize, done: &AtomicBool) -> Verdict {
     let page = [1, 2, 1_000][index % 3];
     loop {
+        let last = done.load(Ordering::SeqCst);
         let acknowledged = store.head(run).await?.map_or(0, |head| head.cursor);
         let records = collect(store.stream(run, Span::all().page(page))).await?;
         let read = records.len() as u64;
@@ -63,8 +80,8 @@ async fn read(store: &dyn Store, run: &RunId, index: usize) -> Verdict {
         expect("each record is as it was written", are_whole(&records), ())?;
         expect("nothing that was acknowledged is missing", read >= acknowledged, (read, acknowledged))?;
         expect("each commit is there whole or not at all", read.is_multiple_of(3), read)?;
-        if read == 180 {
-            return Ok(());
+        if last {
+            return expect_eq("how many records there are in the end", read, 180);
         }
         tokio::task::yield_now().await;
     }
@@ -115,20 +132,26 @@ async fn a_stream_beside_a_trim_gives_whole_data_or_trimmed(ctx: &Context) -> Ve
                 .trim(end - 4)
         })
         .collect();
+    let done = Arc::new(AtomicBool::new(false));
     let answers = ctx
         .race(3, |index, store| {
-            let (run, commits) = (run.clone(), commits.clone());
+            let (run, commits, done) = (run.clone(), commits.clone(), done.clone());
             async move {
-                if index == 0 { write(&*store, commits).await } else { resume(&*store, &run, index).await }
+                if index == 0 {
+                    write(&*store, commits, &done).await
+                } else {
+                    resume(&*store, &run, index, &done).await
+                }
             }
         })
         .await?;
     answers.into_iter().collect()
 }
 
-/// Reads the newest snapshot and what follows it, until the log is complete.
-async fn resume(store: &dyn Store, run: &RunId, index: usize) -> Verdict {
+/// Reads the newest snapshot and what follows it again and again, and once more when the writer has ended.
+async fn resume(store: &dyn Store, run: &RunId, index: usize, done: &AtomicBool) -> Verdict {
     loop {
+        let last = done.load(Ordering::SeqCst);
         let snapshot = store.snapshot(run, At::Latest).await?;
         let after = snapshot.as_ref().map_or(0, |snapshot| snapshot.cursor);
         if let Some(snapshot) = snapshot {
@@ -155,8 +178,8 @@ async fn resume(store: &dyn Store, run: &RunId, index: usize) -> Verdict {
                 }
             }
         }
-        if after == 240 {
-            return Ok(());
+        if last {
+            return expect_eq("the newest snapshot in the end", after, 240);
         }
         tokio::task::yield_now().await;
     }
