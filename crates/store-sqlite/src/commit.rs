@@ -10,7 +10,7 @@ use milepost_core::{
 use crate::{
     error::corrupt,
     image::Image,
-    job::{Answer, Context, Verdict, check_fence},
+    job::{Answer, Context, Decided, Verdict, check_fence},
     needs::{Needs, Parts, id_checksum},
     plan::{Step, Write},
     row::{LastCommit, Row},
@@ -31,6 +31,16 @@ pub(crate) fn needs(commit: &Commit, needs: &mut Needs) {
     needs.trims.extend(commit.trim.map(|through| (run.clone(), through)));
 }
 
+/// Whether it is `row` alone that the verdict rests on: nothing was asked for by [`needs`] but the snapshot that a new
+/// one replaces, and there is none.
+pub(crate) fn needs_only(commit: &Commit, row: &Row) -> bool {
+    let plain = commit.records.iter().all(|record| record.id.is_none() && record.blobs.is_empty());
+    let newest =
+        commit.snapshot.as_ref().is_none_or(|own| row.newest.is_none_or(|newest| own.cursor > newest));
+    let nothing = commit.blobs.is_empty() && commit.drop_blobs.is_empty() && commit.take.is_empty();
+    plain && newest && nothing && commit.trim.is_none()
+}
+
 /// Judges a commit in the documented order of verdicts.
 pub(crate) fn judge(
     commit: &Commit,
@@ -47,7 +57,7 @@ pub(crate) fn judge(
         }
         if last.fence == commit.fence {
             let committed = Committed { version: last.version, cursor: last.cursor, replayed: true };
-            return Ok((Answer::Committed(committed), Vec::new()));
+            return Ok(Decided::unchanged(Answer::Committed(committed)));
         }
     }
     check_fence(&image, commit.fence)?;
@@ -64,12 +74,8 @@ pub(crate) fn judge(
         LastCommit { id: commit.id, digest, fence: commit.fence, version: row.version, cursor: row.cursor };
     row.last_commit = Some(last);
     let committed = Committed { version: row.version, cursor: row.cursor, replayed: false };
-    let (step, values) = match commit.finish {
-        None => (Step::UpdateRun, row.changed()),
-        Some(_) => (Step::UpdateOutcome, row.ended()),
-    };
-    next.writes.push(Write::new(step, values));
-    Ok((Answer::Committed(committed), next.writes))
+    let decide = if commit.finish.is_none() { Decided::changed } else { Decided::changed_outcome };
+    Ok(decide(Answer::Committed(committed), next.row, next.writes))
 }
 
 /// In what the run is not as the commit assumes, if in anything.

@@ -4,7 +4,7 @@ use milepost_core::{Clash, Delete, Refusal};
 
 use crate::{
     image::Image,
-    job::{Answer, Context, Verdict},
+    job::{Answer, Context, Decided, Verdict},
     plan::{Step, Write},
     sql::Value,
 };
@@ -12,7 +12,7 @@ use crate::{
 /// Judges a deletion in the documented order of verdicts. It leaves nothing behind: a writer of the deleted run finds
 /// no run, and a later run of the same id has another key and another incarnation.
 pub(crate) fn judge(guard: Delete, image: Option<Image>, context: &Context<'_>) -> Verdict {
-    let Some(image) = image else { return Ok((Answer::Deleted(false), Vec::new())) };
+    let Some(image) = image else { return Ok(Decided::unchanged(Answer::Deleted(false))) };
     let row = &image.row;
     let clash = match guard {
         Delete::Any => None,
@@ -26,5 +26,6 @@ pub(crate) fn judge(guard: Delete, image: Option<Image>, context: &Context<'_>) 
         return Err(context.conflict(&image, clash)?.into());
     }
     let erase = |step| Write::new(step, [Value::Int(image.row.key)]);
-    Ok((Answer::Deleted(true), Step::ERASE.into_iter().map(erase).collect()))
+    let writes = Step::ERASE.into_iter().map(erase).collect();
+    Ok(Decided { answer: Answer::Deleted(true), writes, left: None })
 }

@@ -117,7 +117,8 @@ fn decode(columns: &mut Columns<'_>) -> Result<Option<(Info, String)>, sqlx::Err
 /// A run as one read finds it. What it was created with is decoded only when it is asked for: most commits do not.
 pub(crate) struct Image {
     pub(crate) row: Row,
-    read: SqliteRow,
+    /// Nothing for a row that is remembered from the transaction that left it.
+    read: Option<SqliteRow>,
 }
 
 impl Image {
@@ -127,7 +128,12 @@ impl Image {
     ///
     /// `Corrupt`.
     pub(crate) fn read(read: SqliteRow) -> Result<Self> {
-        Ok(Self { row: Row::read(&read)?, read })
+        Ok(Self { row: Row::read(&read)?, read: Some(read) })
+    }
+
+    /// From a row that is remembered.
+    pub(crate) fn remembered(row: Row) -> Self {
+        Self { row, read: None }
     }
 
     /// About how many bytes a row of [`SELECT`] has.
@@ -138,7 +144,8 @@ impl Image {
 
     /// What the run was created with.
     pub(crate) fn info(&self) -> Result<Info> {
-        Info::read(&self.read, self.row.key, &self.row.id)
+        let read = self.read.as_ref().ok_or_else(|| corrupt("what a run was created with was not read"))?;
+        Info::read(read, self.row.key, &self.row.id)
     }
 
     /// The run's summary, judged at `now` by the process `here`.

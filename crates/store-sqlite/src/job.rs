@@ -12,8 +12,11 @@ use crate::{
     image::{Here, Image},
     needs::{Needs, Parts},
     open,
-    plan::Write,
-    renew, send,
+    plan::{Step, Write},
+    recent::Left,
+    renew,
+    row::Row,
+    send,
 };
 
 /// A write of the contract to one run.
@@ -44,8 +47,39 @@ pub(crate) struct Context<'a> {
     pub(crate) capabilities: &'a Capabilities,
 }
 
-/// A write that was judged good: what to answer once it is durable, and what to write for it.
-pub(crate) type Verdict = Result<(Answer, Vec<Write>)>;
+/// A request that was judged good.
+pub(crate) struct Decided {
+    /// What to answer once it is durable.
+    pub(crate) answer: Answer,
+    /// What to write for it; nothing for an answer that was given before.
+    pub(crate) writes: Vec<Write>,
+    /// The row that it leaves.
+    pub(crate) left: Option<Left>,
+}
+
+/// A request's verdict.
+pub(crate) type Verdict = Result<Decided>;
+
+impl Decided {
+    /// An answer that changes nothing.
+    pub(crate) fn unchanged(answer: Answer) -> Self {
+        Self { answer, writes: Vec::new(), left: None }
+    }
+
+    /// An answer that changes the run's row to `row`, and what `writes` do.
+    pub(crate) fn changed(answer: Answer, row: Row, mut writes: Vec<Write>) -> Self {
+        let (values, checksum) = row.changed();
+        writes.push(Write::new(Step::UpdateRun, values));
+        Self { answer, writes, left: Some(Left { row, checksum }) }
+    }
+
+    /// As [`Decided::changed`], with the columns of the outcome.
+    pub(crate) fn changed_outcome(answer: Answer, row: Row, mut writes: Vec<Write>) -> Self {
+        let (values, checksum) = row.ended();
+        writes.push(Write::new(Step::UpdateOutcome, values));
+        Self { answer, writes, left: Some(Left { row, checksum }) }
+    }
+}
 
 impl Context<'_> {
     /// The end of a lease that begins now.
@@ -103,6 +137,15 @@ impl Request {
             }
             Request::Send(_, message) => message.body.len(),
             _ => 0,
+        }
+    }
+
+    /// Whether the verdict can be given by the run's row alone, and that is this one.
+    pub(crate) fn needs_only(&self, row: &Row) -> bool {
+        match self {
+            Request::Commit(commit, _) => commit::needs_only(commit, row),
+            Request::Renew(..) => true,
+            Request::Open(..) | Request::Send(..) | Request::Delete(..) => false,
         }
     }
 

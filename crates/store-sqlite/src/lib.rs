@@ -14,6 +14,7 @@ mod open;
 mod plan;
 mod pool;
 mod read;
+mod recent;
 mod renew;
 mod row;
 mod schema;

@@ -6,8 +6,9 @@ use milepost_core::{
 
 use crate::{
     image::{Image, Info, head},
-    job::{Answer, Context, Verdict},
+    job::{Answer, Context, Decided, Verdict},
     plan::{Step, Write},
+    recent::Left,
     row::{Counts, LastOpen, Row},
 };
 
@@ -24,12 +25,12 @@ pub(crate) fn judge(
     let row = image.row;
     if row.last_open.id == open.id && row.last_open.version == row.version {
         let created = row.last_open.created;
-        return Ok((opened(row, info, created, context), Vec::new()));
+        return Ok(Decided::unchanged(opened(row, info, created, context)));
     }
     may_open(&row, &info, open, context)?;
-    let (row, step) = taken_over(row, open, context);
-    let values = if step == Step::UpdateOutcome { row.ended() } else { row.changed() };
-    Ok((opened(row, info, false, context), vec![Write::new(step, values)]))
+    let decide = if row.outcome.is_some() { Decided::changed_outcome } else { Decided::changed };
+    let row = taken_over(row, open, context);
+    Ok(decide(opened(row.clone(), info, false, context), row, Vec::new()))
 }
 
 fn opened(row: Row, info: Info, created: bool, context: &Context<'_>) -> Answer {
@@ -62,10 +63,9 @@ fn may_open(row: &Row, info: &Info, open: &Open, context: &Context<'_>) -> Resul
     Err(Refusal::LeaseHeld { owner, expires_in: due.map(|due| due.since(context.now)) }.into())
 }
 
-/// The run under its next fence, and the statement that stores it.
-fn taken_over(mut row: Row, open: &Open, context: &Context<'_>) -> (Row, Step) {
-    let reopened = row.outcome.take().is_some();
-    if reopened {
+/// The run under its next fence.
+fn taken_over(mut row: Row, open: &Open, context: &Context<'_>) -> Row {
+    if row.outcome.take().is_some() {
         row.delete_after = None;
         row.lapses = 0;
     } else if row.lease.is_some() {
@@ -80,7 +80,7 @@ fn taken_over(mut row: Row, open: &Open, context: &Context<'_>) -> (Row, Step) {
     row.holder = context.here.text.clone();
     row.wake_after = None;
     row.last_open = LastOpen { id: open.id, version: row.version, created: false };
-    (row, if reopened { Step::UpdateOutcome } else { Step::UpdateRun })
+    row
 }
 
 /// A run as its first open leaves it.
@@ -122,7 +122,8 @@ fn create(run: &RunId, open: &Open, key: i64, context: &Context<'_>) -> Verdict 
     };
     let lineage = open.origin.as_ref().and_then(|origin| origin.lineage.clone());
     let info = Info { run: run.clone(), created: context.now, info: info.clone(), manifest, lineage };
-    let writes =
-        vec![Write::new(Step::InsertRun, row.stored()), Write::new(Step::InsertInfo, info.stored(key)?)];
-    Ok((opened(row, info, true, context), writes))
+    let (values, checksum) = row.stored();
+    let writes = vec![Write::new(Step::InsertRun, values), Write::new(Step::InsertInfo, info.stored(key)?)];
+    let answer = opened(row.clone(), info, true, context);
+    Ok(Decided { answer, writes, left: Some(Left { row, checksum }) })
 }

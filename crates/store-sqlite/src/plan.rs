@@ -119,16 +119,17 @@ pub(crate) type Trip = (Script, usize);
 /// The trips of a write phase; the last one ends with COMMIT.
 ///
 /// A string that SQLite has not seen costs more to compile than to run, so strings come from few shapes that the
-/// driver's cache keeps: all of a small batch at once, otherwise equal writes by powers of two, as one statement with
+/// driver's cache keeps: all of a small batch at once, behind what begins the transaction; otherwise equal writes by powers of two, as one statement with
 /// many rows where there is such a one. The driver's thread reports every statement, and each report may wake somebody.
-pub(crate) fn trips(mut writes: Vec<Write>) -> Vec<Trip> {
+pub(crate) fn trips(first: Option<Trip>, mut writes: Vec<Write>) -> Vec<Trip> {
     writes.sort_by_key(|write| write.step);
     let mut trips: Vec<Trip> = Vec::new();
     if writes.len() <= SMALL {
-        let mut small = Trip::default();
+        let mut small = first.unwrap_or_default();
         writes.into_iter().for_each(|write| add(&mut small, write.step, vec![write.values]));
         trips.push(small);
     } else {
+        trips.extend(first);
         let mut rest = writes.into_iter().peekable();
         while let Some(first) = rest.next() {
             let step = first.step;
@@ -173,7 +174,7 @@ mod tests {
 
     fn sizes(counts: &[(Step, usize)]) -> Vec<usize> {
         let writes = counts.iter().flat_map(|(step, count)| (0..*count).map(|_| Write::new(*step, [])));
-        trips(writes.collect()).into_iter().map(|(_, statements)| statements).collect()
+        trips(None, writes.collect()).into_iter().map(|(_, statements)| statements).collect()
     }
 
     #[test]

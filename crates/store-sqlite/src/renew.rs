@@ -5,8 +5,7 @@ use milepost_core::{Refusal, Renew};
 use crate::{
     commit::extend,
     image::Image,
-    job::{Answer, Context, Verdict, check_fence},
-    plan::{Step, Write},
+    job::{Answer, Context, Decided, Verdict, check_fence},
 };
 
 /// Judges a renewal in the documented order of verdicts.
@@ -22,5 +21,5 @@ pub(crate) fn judge(renew: &Renew, image: Option<Image>, context: &Context<'_>) 
     if let Some(note) = &renew.note {
         row.note = Some(note.clone());
     }
-    Ok((Answer::Renewed, vec![Write::new(Step::UpdateRun, row.changed())]))
+    Ok(Decided::changed(Answer::Renewed, row, Vec::new()))
 }

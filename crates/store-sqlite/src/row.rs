@@ -205,26 +205,26 @@ impl Row {
     }
 
     /// The values of [`INSERT`].
-    pub(crate) fn stored(&self) -> Vec<Value> {
+    pub(crate) fn stored(&self) -> (Vec<Value>, Checksum) {
         let mut values = self.values();
         let checksum = checksum(&values);
         values.push(Value::blob(&checksum.0));
-        values
+        (values, checksum)
     }
 
     /// The values of [`UPDATE`].
-    pub(crate) fn changed(&self) -> Vec<Value> {
+    pub(crate) fn changed(&self) -> (Vec<Value>, Checksum) {
         let mut values = self.values();
         let checksum = checksum(&values);
         values.truncate(ENDING);
-        self.located(values, checksum)
+        (self.located(values, checksum), checksum)
     }
 
     /// The values of [`UPDATE_OUTCOME`].
-    pub(crate) fn ended(&self) -> Vec<Value> {
+    pub(crate) fn ended(&self) -> (Vec<Value>, Checksum) {
         let values = self.values();
         let checksum = checksum(&values);
-        self.located(values, checksum)
+        (self.located(values, checksum), checksum)
     }
 
     fn located(&self, mut values: Vec<Value>, checksum: Checksum) -> Vec<Value> {

@@ -4,7 +4,7 @@ use milepost_core::{Checksum, Message, NewMessage, Refusal, Sent};
 
 use crate::{
     image::Image,
-    job::{Answer, Context, Verdict},
+    job::{Answer, Context, Decided, Verdict},
     needs::{Parts, key_checksum},
     plan::{Step, Write},
     sql::Value,
@@ -29,7 +29,7 @@ pub(crate) fn judge(
     if let Some((number, first)) = parts.key {
         let same = first == content;
         let sent = if same { Sent::Repeated { number } } else { Sent::Conflicting { number } };
-        return Ok((Answer::Sent(sent), Vec::new()));
+        return Ok(Decided::unchanged(Answer::Sent(sent)));
     }
     if let Some(outcome) = row.outcome {
         return Err(Refusal::Finished { outcome }.into());
@@ -63,10 +63,6 @@ pub(crate) fn judge(
         Value::blob(&checksum.0),
         Value::Blob(message.body),
     ];
-    let writes = vec![
-        Write::new(Step::InsertMessage, stored),
-        Write::new(Step::InsertMessageKey, key),
-        Write::new(Step::UpdateRun, row.changed()),
-    ];
-    Ok((Answer::Sent(Sent::Accepted { number }), writes))
+    let writes = vec![Write::new(Step::InsertMessage, stored), Write::new(Step::InsertMessageKey, key)];
+    Ok(Decided::changed(Answer::Sent(Sent::Accepted { number }), row, writes))
 }

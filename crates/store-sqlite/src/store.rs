@@ -27,7 +27,9 @@ use crate::{
     job::{Answer, Job, Request},
     list,
     pool::Readers,
-    read, stream as pages,
+    read,
+    recent::Recent,
+    stream as pages,
     writer::{self, Writer},
 };
 
@@ -85,6 +87,7 @@ impl SqliteStore {
             here: here.clone(),
             followers: followers.clone(),
             connection: Some(connection),
+            recent: Recent::default(),
         };
         tokio::spawn(writer.work(messages));
         let readers = Readers::new(config.clone());

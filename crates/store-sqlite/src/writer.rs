@@ -3,7 +3,7 @@
 //! Writes wait in a queue, so that dropping a caller's future cancels nothing. While a transaction runs, further ones
 //! gather; the next transaction takes everything that waits, and all of it shares one wait for the disk.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, ops::ControlFlow, sync::Arc};
 
 use milepost_core::{Applied, Capabilities, Error, ErrorKind, Result, RunId};
 use sqlx::{Connection, SqliteConnection};
@@ -14,10 +14,11 @@ use crate::{
     connection::{self, Patience},
     error::{closed, from_driver},
     follow::Followers,
-    image::Here,
+    image::{Here, Image},
     job::{Answer, Context, Job},
-    needs::{Found, Needs},
+    needs::{Found, Needs, Parts},
     plan::{self, Write},
+    recent::{self, GUARDS, Left, Recent},
     sql::Script,
 };
 
@@ -42,6 +43,7 @@ pub(crate) struct Writer {
     pub(crate) followers: Arc<Followers>,
     /// `None` after an error that left its state unknown; the next transaction opens another one.
     pub(crate) connection: Option<SqliteConnection>,
+    pub(crate) recent: Recent,
 }
 
 /// Why a transaction did not hold.
@@ -108,43 +110,96 @@ impl Writer {
     /// One transaction for the whole batch.
     ///
     /// It holds the write lock from its first statement, so what it reads stays true until it ends. All verdicts are
-    /// given between the reads and the writes, and a run has one request in a batch, so no verdict depends on a write
-    /// of the same transaction: a refused request has written nothing that a savepoint would have to take back. No
-    /// answer leaves before COMMIT has succeeded; if anything fails before, nothing of the batch has happened.
+    /// given before the first write, and a run has one request in a batch, so no verdict depends on a write of the same
+    /// transaction: a refused request has written nothing that a savepoint would have to take back. No answer leaves
+    /// before COMMIT has succeeded; if anything fails before, nothing of the batch has happened.
     async fn transact(&mut self, jobs: &[Job]) -> Result<Answers, Failure> {
         let mut connection = self.connect().await.map_err(Failure::before)?;
-        let read = self.read(jobs, &mut connection).await;
-        let mut found = match read {
+        if let Some((judged, first)) = self.judge_by_recent(jobs) {
+            match write(Some((first, GUARDS)), judged.writes, &mut connection).await {
+                Ok(()) => return Ok(self.hold(connection, judged.answers, judged.left)),
+                Err(stopped) if stopped.ended < GUARDS && !is_broken(&stopped.error) => {
+                    // Not locked, or a row is not as it was left: give the verdicts again by what is read.
+                    if stopped.ended > 0 && !roll_back(&mut connection).await {
+                        connection = self.connect().await.map_err(Failure::before)?;
+                    }
+                }
+                Err(stopped) => return Err(self.fail(connection, stopped).await),
+            }
+        }
+        let mut found = match self.read(jobs, &mut connection).await {
             Ok(found) => found,
             Err((locked, error)) => {
-                if !locked || roll_back(&mut connection).await {
-                    self.connection = Some(connection);
-                }
+                let usable =
+                    if locked { roll_back(&mut connection).await } else { error.kind() == ErrorKind::Busy };
+                self.connection = usable.then_some(connection);
                 return Err(Failure::before(error));
             }
         };
-        let (answers, writes, changed) = self.judge(jobs, &mut found);
-        if writes.is_empty() {
+        let judged = self.judge(jobs, |run| found.take(run));
+        if judged.writes.is_empty() {
             if roll_back(&mut connection).await {
                 self.connection = Some(connection);
             }
-            return Ok(answers);
+            return Ok(judged.answers);
         }
-        match write(writes, &mut connection).await {
-            Ok(()) => {
-                self.connection = Some(connection);
-                changed.into_iter().for_each(|run| self.followers.notify(run));
-                Ok(answers)
-            }
-            Err(error) => {
-                let before = error.applied() == Some(Applied::No);
-                if before && roll_back(&mut connection).await {
-                    self.connection = Some(connection);
-                }
-                let one_spoils = before && matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::TooLarge);
-                Err(Failure { error, one_spoils })
+        match write(None, judged.writes, &mut connection).await {
+            Ok(()) => Ok(self.hold(connection, judged.answers, judged.left)),
+            Err(stopped) => Err(self.fail(connection, stopped).await),
+        }
+    }
+
+    /// The transaction holds: its answers may leave.
+    fn hold(
+        &mut self,
+        connection: SqliteConnection,
+        answers: Answers,
+        left: Vec<(RunId, Option<Left>)>,
+    ) -> Answers {
+        self.connection = Some(connection);
+        for (run, left) in left {
+            self.followers.notify(&run);
+            match left {
+                Some(left) => self.recent.put(left),
+                None => drop(self.recent.take(&run)),
             }
         }
+        answers
+    }
+
+    /// The transaction does not hold, or nobody knows: after an error of COMMIT the connection is given up.
+    async fn fail(&mut self, mut connection: SqliteConnection, stopped: Stopped) -> Failure {
+        self.recent = Recent::default();
+        let Stopped { error, applied, .. } = stopped;
+        if applied == Applied::No && roll_back(&mut connection).await {
+            self.connection = Some(connection);
+        }
+        let error = from_driver(error).with_applied(applied);
+        let spoiling = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::TooLarge);
+        Failure { one_spoils: applied == Applied::No && spoiling, error }
+    }
+
+    /// Judges the batch by the rows that earlier transactions left, when those are all that it rests on and nothing of
+    /// it is refused: a refusal must rest on what is stored. Gives the script that begins the transaction, too.
+    fn judge_by_recent(&mut self, jobs: &[Job]) -> Option<(Judged, Script)> {
+        let known = |job: &Job| {
+            self.recent.get(job.request.run()).is_some_and(|left| job.request.needs_only(&left.row))
+        };
+        if !jobs.iter().all(known) {
+            return None;
+        }
+        let mut recent = std::mem::take(&mut self.recent);
+        let mut rows = Vec::with_capacity(jobs.len());
+        let judged = self.judge(jobs, |run| {
+            let image = recent.take(run).map(|left| {
+                rows.push((left.row.key, left.checksum));
+                Image::remembered(left.row)
+            });
+            Ok((image, Parts::default()))
+        });
+        self.recent = recent;
+        let good = judged.answers.iter().all(Result::is_ok) && judged.left.len() == jobs.len();
+        good.then(|| (judged, recent::begin(&rows)))
     }
 
     /// The connection, opened again after it was given up. The file is there by then, or it was taken away.
@@ -171,28 +226,36 @@ impl Writer {
         }
     }
 
-    fn judge<'a>(&self, jobs: &'a [Job], found: &mut Found) -> (Answers, Vec<Write>, Vec<&'a RunId>) {
+    fn judge(&self, jobs: &[Job], mut take: impl FnMut(&RunId) -> Result<(Option<Image>, Parts)>) -> Judged {
         let context = Context {
             now: self.config.clock.now(),
             here: &self.here,
             ids: &*self.config.ids,
             capabilities: &self.capabilities,
         };
-        let (mut writes, mut changed) = (Vec::new(), Vec::new());
-        let mut judge = |job: &'a Job| {
+        let (mut writes, mut left) = (Vec::new(), Vec::new());
+        let mut judge = |job: &Job| {
             let run = job.request.run();
-            let (image, parts) = found.take(run)?;
-            let (answer, own) = job.request.judge(image, parts, &context)?;
-            if !own.is_empty() {
-                changed.push(run);
+            let (image, parts) = take(run)?;
+            let decided = job.request.judge(image, parts, &context)?;
+            if !decided.writes.is_empty() {
+                left.push((run.clone(), decided.left));
             }
-            writes.extend(own);
-            Ok(answer)
+            writes.extend(decided.writes);
+            Ok(decided.answer)
         };
         let no = |error: Error| error.with_applied(Applied::No);
         let answers = jobs.iter().map(|job| judge(job).map_err(no)).collect();
-        (answers, writes, changed)
+        Judged { answers, writes, left }
     }
+}
+
+/// The verdicts on a batch.
+struct Judged {
+    answers: Answers,
+    writes: Vec<Write>,
+    /// The runs that change, with the rows that they are left with.
+    left: Vec<(RunId, Option<Left>)>,
 }
 
 impl Failure {
@@ -235,20 +298,38 @@ fn gather(
     jobs
 }
 
-/// Writes and commits. The error says [`Applied::No`] when a statement before COMMIT failed, and [`Applied::Maybe`]
-/// when COMMIT itself did, or when the driver does not tell which.
-async fn write(writes: Vec<Write>, connection: &mut SqliteConnection) -> Result<()> {
-    let mut trips = plan::trips(writes).into_iter().peekable();
-    while let Some((script, statements)) = trips.next() {
-        let (ended, result) = script.run(connection, |_, _| std::ops::ControlFlow::Continue(())).await;
+/// Where a transaction stopped.
+struct Stopped {
+    /// How many statements of its first trip had ended, while that one was running.
+    ended: usize,
+    error: sqlx::Error,
+    /// [`Applied::No`] when a statement before COMMIT failed, [`Applied::Maybe`] when COMMIT itself did, or when the
+    /// driver does not tell which.
+    applied: Applied,
+}
+
+/// Writes and commits, behind `first` with its number of statements, which begins the transaction unless that was done.
+async fn write(
+    first: Option<plan::Trip>,
+    writes: Vec<Write>,
+    connection: &mut SqliteConnection,
+) -> Result<(), Stopped> {
+    let mut trips = plan::trips(first, writes).into_iter().enumerate().peekable();
+    while let Some((index, (script, statements))) = trips.next() {
+        let (ended, result) = script.run(connection, |_, _| ControlFlow::Continue(())).await;
         if let Err(error) = result {
-            let told = matches!(error, sqlx::Error::Database(_));
-            let before = trips.peek().is_some() || told && ended + 1 < statements;
+            let before = trips.peek().is_some() || !is_broken(&error) && ended + 1 < statements;
             let applied = if before { Applied::No } else { Applied::Maybe };
-            return Err(from_driver(error).with_applied(applied));
+            let ended = if index == 0 { ended } else { usize::MAX };
+            return Err(Stopped { ended, error, applied });
         }
     }
     Ok(())
+}
+
+/// Whether it is the connection that failed, not a statement.
+fn is_broken(error: &sqlx::Error) -> bool {
+    !matches!(error, sqlx::Error::Database(_))
 }
 
 /// Ends the transaction without its writes. `false`: the state of the connection is unknown, give it up; SQLite rolls
