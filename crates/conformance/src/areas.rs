@@ -9,6 +9,7 @@ pub(crate) mod commit;
 pub(crate) mod fencing;
 pub(crate) mod inbox;
 pub(crate) mod leases;
+pub(crate) mod listing;
 pub(crate) mod lost_ack;
 pub(crate) mod moves;
 pub(crate) mod open;

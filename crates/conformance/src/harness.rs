@@ -114,6 +114,9 @@ pub struct Tuning {
     pub body: u64,
     /// How often a race is run that a broken store loses only now and then: 1,000 times.
     pub rounds: u32,
+    /// How many runs the largest listing has: 10,000. A slow backend is given fewer, as many as half of the timeout
+    /// allows.
+    pub runs: u32,
 }
 
 impl Default for Tuning {
@@ -124,6 +127,7 @@ impl Default for Tuning {
             timeout: Duration::from_secs(20),
             body: 8 << 20,
             rounds: 1000,
+            runs: 10_000,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Case,
-    areas::{blobs, capabilities, commit, fencing, inbox, leases, lost_ack, open, snapshots, streams},
+    areas::{blobs, capabilities, commit, fencing, inbox, leases, listing, lost_ack, open, snapshots, streams},
 };
 
 /// Every area, in the order in which they build on each other.
@@ -51,6 +51,12 @@ const AREAS: &[&[Case]] = &[
     snapshots::trim::CASES,
     // blobs
     blobs::CASES,
+    // listing
+    listing::status::CASES,
+    listing::settled::CASES,
+    listing::filters::CASES,
+    listing::pages::CASES,
+    listing::recover::CASES,
     // capabilities
     capabilities::declared::CASES,
     capabilities::undeclared::CASES,
