@@ -43,7 +43,6 @@ impl Journal {
     }
 
     /// Says that the checkpoint at `cursor`, which holds the first `done` files, is durable.
-    #[cfg_attr(not(test), expect(dead_code, reason = "said by the checkpointer, once it is put in"))]
     pub(crate) fn acknowledged(&self, cursor: u64, done: usize) -> io::Result<()> {
         self.append(|| format!("acknowledged {cursor} {done}\n"))
     }

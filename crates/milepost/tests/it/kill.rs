@@ -61,7 +61,7 @@ fn killed_twenty_times_at_random_it_reports_the_same_and_repeats_nothing() {
     let lines = undisturbed.journal_lines();
 
     let seed = seed();
-    println!("seed {seed}: MILEPOST_SEED={seed} replays the moments of the kills");
+    let said = format!("MILEPOST_SEED={seed} replays the moments of the kills");
     let random = SeededIds::new(seed);
     let job = Job::new(&folder.path().join("killed"), &input);
     let mut in_the_middle = 0;
@@ -79,16 +79,20 @@ fn killed_twenty_times_at_random_it_reports_the_same_and_repeats_nothing() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    assert!(in_the_middle >= KILLS / 2, "only {in_the_middle} kills came in the middle of the work");
+    assert!(in_the_middle >= KILLS / 2, "only {in_the_middle} kills came in the middle of the work; {said}");
 
-    let (status, said) = job.finish();
-    assert!(status.success(), "{said}");
-    assert!(said.contains("resumed at checkpoint"), "it went on at once: {said}");
+    let (status, last) = job.finish();
+    assert!(status.success(), "{last}; {said}");
+    assert!(last.contains("resumed at checkpoint"), "it went on at once: {last}; {said}");
     let audit = job.audit();
-    assert!(audit.repeated.is_empty(), "digested again after their acknowledgement: {:?}", audit.repeated);
-    assert!(audit.set_back.is_empty(), "acknowledgements fell back: {:?}", audit.set_back);
-    assert_eq!(audit.acknowledged, audit.files);
-    assert!(job.report() == undisturbed.report(), "the reports differ");
+    assert!(
+        audit.repeated.is_empty(),
+        "digested again after their acknowledgement: {:?}; {said}",
+        audit.repeated
+    );
+    assert!(audit.set_back.is_empty(), "acknowledgements fell back: {:?}; {said}", audit.set_back);
+    assert_eq!(audit.acknowledged, audit.files, "{said}");
+    assert!(job.report() == undisturbed.report(), "the reports differ; {said}");
 
     let (status, said) = job.finish();
     assert!(status.success(), "{said}");
