@@ -6,6 +6,7 @@
 pub(crate) mod blobs;
 pub(crate) mod capabilities;
 pub(crate) mod commit;
+pub(crate) mod deletion;
 pub(crate) mod fencing;
 pub(crate) mod inbox;
 pub(crate) mod leases;

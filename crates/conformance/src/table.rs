@@ -2,7 +2,10 @@
 
 use crate::{
     Case,
-    areas::{blobs, capabilities, commit, fencing, inbox, leases, listing, lost_ack, open, snapshots, streams},
+    areas::{
+        blobs, capabilities, commit, deletion, fencing, inbox, leases, listing, lost_ack, open, snapshots,
+        streams,
+    },
 };
 
 /// Every area, in the order in which they build on each other.
@@ -57,6 +60,10 @@ const AREAS: &[&[Case]] = &[
     listing::filters::CASES,
     listing::pages::CASES,
     listing::recover::CASES,
+    // deletion
+    deletion::guards::CASES,
+    deletion::gone::CASES,
+    deletion::race::CASES,
     // capabilities
     capabilities::declared::CASES,
     capabilities::undeclared::CASES,
