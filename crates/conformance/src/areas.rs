@@ -8,6 +8,7 @@ pub(crate) mod capabilities;
 pub(crate) mod commit;
 pub(crate) mod deletion;
 pub(crate) mod fencing;
+pub(crate) mod ids;
 pub(crate) mod inbox;
 pub(crate) mod leases;
 pub(crate) mod listing;

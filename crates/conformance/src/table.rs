@@ -3,8 +3,8 @@
 use crate::{
     Case,
     areas::{
-        blobs, capabilities, commit, deletion, fencing, inbox, leases, listing, lost_ack, open, snapshots,
-        streams,
+        blobs, capabilities, commit, deletion, fencing, ids, inbox, leases, listing, lost_ack, open,
+        snapshots, streams,
     },
 };
 
@@ -64,6 +64,10 @@ const AREAS: &[&[Case]] = &[
     deletion::guards::CASES,
     deletion::gone::CASES,
     deletion::race::CASES,
+    // ids
+    ids::runs::CASES,
+    ids::values::CASES,
+    ids::filters::CASES,
     // capabilities
     capabilities::declared::CASES,
     capabilities::undeclared::CASES,
