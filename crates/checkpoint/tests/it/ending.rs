@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use milepost_checkpoint::{Checkpoints, Json, Started};
 use milepost_core::*;
 use milepost_layers::{Fate, FaultPlan, Faults};
@@ -89,6 +90,22 @@ async fn an_end_of_which_nobody_was_told_is_settled_by_the_same_call() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_run_whose_end_nobody_was_told_of_is_not_lost() {
+    let world = World::new();
+    let plan = FaultPlan::none().at(2, Fate::AckLost);
+    let store = Faults::with_clock(world.memory.clone(), plan, world.clock.clone());
+    let checkpoints = Checkpoints::new(store).clock(world.clock.clone());
+    let mut run = drive_state(&checkpoints, 0u64).await;
+    let lost = run.checkpointer().unwrap().lost();
+    run.complete(&"done").await.unwrap_err();
+    settle().await;
+    world.pass(LAPSE);
+    settle().await;
+    assert!(lost.now_or_never().is_none());
+    run.complete(&"done").await.unwrap();
 }
 
 #[tokio::test]
