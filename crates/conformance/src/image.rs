@@ -4,8 +4,8 @@ use std::fmt::Debug;
 
 use futures_util::TryStreamExt;
 use milepost_core::{
-    At, BlobInfo, BoxStream, Bytes, Capabilities, Error, Head, Message, Record, Result, RunId, Snapshot,
-    Span, Store, Timestamp,
+    At, BlobInfo, BoxStream, Bytes, Capabilities, Error, ErrorKind, Head, Message, Record, Result, RunId,
+    Snapshot, Span, Store, Timestamp,
 };
 
 use crate::{
@@ -40,13 +40,25 @@ impl Image {
     }
 }
 
+/// More than any case puts into a stream. A broken one may never end, and must fail its case, not the kit.
+const ENDLESS: usize = 200_000;
+
 /// Everything that a stream gives.
-pub(crate) async fn collect<T: Debug>(stream: BoxStream<'static, Result<T>>) -> Result<Vec<T>> {
-    stream.try_collect().await
+pub(crate) async fn collect<T: Debug>(mut stream: BoxStream<'static, Result<T>>) -> Result<Vec<T>> {
+    let mut items = Vec::new();
+    while let Some(item) = next(&mut stream).await? {
+        items.push(item);
+        if items.len() > ENDLESS {
+            return Err(Error::new(ErrorKind::Other, "the stream went on where it had to end"));
+        }
+    }
+    Ok(items)
 }
 
-/// The next of what a stream gives; `None` at its end.
+/// The next of what a stream gives; `None` at its end. Lets a case's timeout strike between two of them, also when the
+/// store never waits for anything.
 pub(crate) async fn next<T>(stream: &mut BoxStream<'static, Result<T>>) -> Result<Option<T>> {
+    tokio::task::consume_budget().await;
     stream.try_next().await
 }
 
@@ -96,7 +108,10 @@ async fn snapshots(store: &dyn Store, run: &RunId, offered: &Capabilities) -> Re
     while offered.supports_snapshots()
         && let Some(snapshot) = store.snapshot(run, at).await?
     {
-        let older = snapshot.cursor.checked_sub(1).filter(|_| offered.supports_history());
+        // A broken store may give the same one for ever.
+        let older_than_last = kept.last().is_none_or(|last: &Snapshot| snapshot.cursor < last.cursor);
+        let goes_on = older_than_last && offered.supports_history();
+        let older = snapshot.cursor.checked_sub(1).filter(|_| goes_on);
         kept.push(snapshot);
         match older {
             Some(cursor) => at = At::OrBefore(cursor),

@@ -15,6 +15,8 @@ cases! { inbox:
     a_later_release_replaces_the_wake [Inbox],
     /// A run that waits for no message is not woken by one.
     a_message_wakes_only_who_asked_for_it [Inbox],
+    /// A run whose owner is gone takes messages like any other, and is due since its lease ran out.
+    a_message_to_an_interrupted_run_waits_there [Inbox],
     /// A refused release leaves the run with its owner.
     a_refused_release_releases_nothing [],
     /// A draft is never due, also when it waits for a message that comes.
@@ -120,6 +122,21 @@ async fn a_message_wakes_only_who_asked_for_it(ctx: &Context) -> Verdict {
         expect_eq("due and status", (after.due, after.status()), (before.due, status))?;
     }
     Ok(())
+}
+
+async fn a_message_to_an_interrupted_run_waits_there(ctx: &Context) -> Verdict {
+    let run = ctx.run("interrupted");
+    ctx.create_briefly(&run).await?;
+    ctx.expire().await;
+    let due = ctx.head(&run).await?.due;
+    let sent = ctx.b.send(&run, ctx.message("key", "content")).await?;
+    expect_eq("the answer", sent, Sent::Accepted { number: 1 })?;
+    let head = ctx.head(&run).await?;
+    expect_eq("due and status", (head.due, head.status()), (due, Status::Interrupted))?;
+    let opened = ctx.open_due(&run, ctx.resuming()).await?;
+    let told = (opened.head.lapses, opened.head.newest_message);
+    expect_eq("lapses, and the newest message", told, (1, 1))?;
+    ctx.commit(&mut Driver::of(&opened), |commit| commit.take(1)).await.map(drop)
 }
 
 async fn a_refused_release_releases_nothing(ctx: &Context) -> Verdict {
