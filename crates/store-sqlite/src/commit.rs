@@ -151,7 +151,9 @@ impl Next {
         self.append(commit, context);
         self.change_blobs(commit, parts)?;
         for number in &commit.take {
-            less(&mut self.row.counts.messages, 1)?;
+            let counts = &mut self.row.counts;
+            less(&mut counts.messages, 1)?;
+            counts.message_numbers = counts.message_numbers.wrapping_sub(*number);
             less(&mut self.row.sizes.messages, parts.messages.get(number).copied().unwrap_or(0))?;
             self.push(Step::TakeMessage, [Value::Int(self.row.key), Value::unsigned(*number)]);
         }
@@ -203,6 +205,7 @@ impl Next {
         for name in &commit.drop_blobs {
             if let Some(size) = parts.blobs.get(name) {
                 less(&mut self.row.counts.blobs, 1)?;
+                self.row.counts.toggle_blob(name);
                 less(&mut self.row.sizes.blobs, *size)?;
                 self.push(Step::DropBlob, [Value::Int(key), Value::blob(&name.0)]);
             }
@@ -211,6 +214,7 @@ impl Next {
             let Blob { name, body } = blob;
             let checksum = blob.checksum(&commit.run, commit.fence.incarnation);
             self.row.counts.blobs += 1;
+            self.row.counts.toggle_blob(name);
             self.row.sizes.blobs += body.len() as u64;
             let values =
                 [Value::Int(key), Value::blob(&name.0), Value::blob(&checksum.0), Value::Blob(body.clone())];
@@ -230,7 +234,10 @@ impl Next {
             return Ok(());
         }
         match parts.snapshot {
-            None => row.counts.snapshots += 1,
+            None => {
+                row.counts.snapshots += 1;
+                row.counts.snapshot_cursors = row.counts.snapshot_cursors.wrapping_add(snapshot.cursor);
+            }
             Some(replaced) => less(&mut row.sizes.snapshots, replaced)?,
         }
         row.sizes.snapshots += snapshot.body.len() as u64;
@@ -252,6 +259,7 @@ impl Next {
         less(&mut row.sizes.records, removed.record_bytes)?;
         less(&mut row.sizes.snapshots, removed.snapshot_bytes)?;
         less(&mut row.counts.snapshots, removed.snapshots)?;
+        row.counts.snapshot_cursors = row.counts.snapshot_cursors.wrapping_sub(removed.snapshot_cursors);
         let key = row.key;
         self.push(Step::TrimRecords, [Value::Int(key), Value::unsigned(through)]);
         self.push(Step::TrimSnapshots, [Value::Int(key), Value::unsigned(through)]);

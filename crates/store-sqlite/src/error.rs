@@ -7,6 +7,7 @@ pub(crate) const BACKEND: &str = "sqlite";
 
 /// Primary result codes (<https://www.sqlite.org/rescode.html>): the low byte of every extended one.
 mod code {
+    pub(super) const ERROR: i32 = 1;
     pub(super) const PERM: i32 = 3;
     pub(super) const BUSY: i32 = 5;
     pub(super) const LOCKED: i32 = 6;
@@ -47,6 +48,8 @@ fn meaning(extended: i32) -> (ErrorKind, &'static str) {
         code::NOTADB => {
             (ErrorKind::Corrupt, "the file is not a SQLite database, or its beginning is damaged")
         }
+        // Our statements are fixed, so one that SQLite cannot run at all does not find what was created.
+        code::ERROR => (ErrorKind::Corrupt, "the database is not as this program creates it"),
         // Every verdict is given before the first write, so a constraint can only fail when an index and its table
         // disagree.
         code::CONSTRAINT => (ErrorKind::Corrupt, "an index of the database disagrees with its table"),
@@ -110,7 +113,8 @@ mod tests {
             (14, ErrorKind::Config),
             (18, ErrorKind::TooLarge),
             (2067, ErrorKind::Corrupt),
-            (1, ErrorKind::Other),
+            (1, ErrorKind::Corrupt),
+            (21, ErrorKind::Other),
         ] {
             assert_eq!(meaning(code).0, kind, "{code}");
         }

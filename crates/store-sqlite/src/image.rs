@@ -8,8 +8,9 @@ use milepost_core::{
 use sqlx::sqlite::SqliteRow;
 
 use crate::{
+    columns::{COLUMNS, WIDTH},
     error::{corrupt, from_driver},
-    row::{COLUMNS, Row, WIDTH},
+    row::Row,
     sql::{Columns, Value},
 };
 

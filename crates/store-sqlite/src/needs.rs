@@ -31,6 +31,7 @@ pub(crate) struct Removed {
     pub(crate) record_bytes: u64,
     pub(crate) snapshots: u64,
     pub(crate) snapshot_bytes: u64,
+    pub(crate) snapshot_cursors: u64,
 }
 
 /// What the read phase found for one run.
@@ -100,6 +101,11 @@ enum Part {
     NextKey,
 }
 
+/// A sum modulo 2^64 from those of the upper and the lower halves, which SQLite adds up without an overflow.
+pub(crate) fn whole_sum(upper: u64, lower: u64) -> u64 {
+    (upper << 32).wrapping_add(lower)
+}
+
 /// The statement of a part. Pairs of a run's id and a name come as one JSON array, so that the text of a statement
 /// does not depend on how many there are; `CROSS JOIN` keeps SQLite from scanning a table instead of asking for each.
 fn sql(part: Part) -> &'static str {
@@ -130,7 +136,9 @@ fn sql(part: Part) -> &'static str {
             "SELECT r.id, \
              (SELECT coalesce(sum(length(body)), 0) FROM record WHERE run = r.key AND cursor <= j.value ->> 1), \
              (SELECT count(*) FROM snapshot WHERE run = r.key AND cursor < j.value ->> 1), \
-             (SELECT coalesce(sum(length(body)), 0) FROM snapshot WHERE run = r.key AND cursor < j.value ->> 1) \
+             (SELECT coalesce(sum(length(body)), 0) FROM snapshot WHERE run = r.key AND cursor < j.value ->> 1), \
+             (SELECT coalesce(sum(cursor >> 32), 0) FROM snapshot WHERE run = r.key AND cursor < j.value ->> 1), \
+             (SELECT coalesce(sum(cursor & 4294967295), 0) FROM snapshot WHERE run = r.key AND cursor < j.value ->> 1) \
              FROM json_each(?) AS j CROSS JOIN run AS r ON r.id = j.value ->> 0"
         }
         Part::Keys => {
@@ -248,8 +256,12 @@ impl Parts {
             }
             Part::Trims => {
                 let mut next = || columns.unsigned().map_err(from_driver);
-                self.trim =
-                    Some(Removed { record_bytes: next()?, snapshots: next()?, snapshot_bytes: next()? });
+                self.trim = Some(Removed {
+                    record_bytes: next()?,
+                    snapshots: next()?,
+                    snapshot_bytes: next()?,
+                    snapshot_cursors: whole_sum(next()?, next()?),
+                });
                 Ok(())
             }
         }

@@ -1,7 +1,7 @@
 //! The write phase: the statements of a batch, put together so that they take few trips.
 
 use crate::{
-    image, row,
+    columns, image,
     sql::{Script, Value},
 };
 
@@ -50,7 +50,7 @@ impl Step {
     /// set of values only, all of it and nothing.
     fn parts(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Step::InsertRun => (row::INSERT, row::INSERT_ROW, ""),
+            Step::InsertRun => (columns::INSERT, columns::INSERT_ROW, ""),
             Step::InsertInfo => (image::INSERT_INFO, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ""),
             Step::InsertRecord => (
                 "INSERT INTO record (run, cursor, at, kind, id, blobs, checksum, body) VALUES ",
@@ -76,8 +76,8 @@ impl Step {
                 "(?, ?, ?, ?, ?)",
                 "",
             ),
-            Step::UpdateRun => (row::UPDATE, row::UPDATE_ROW, row::UPDATE_END),
-            Step::UpdateOutcome => (row::UPDATE_OUTCOME, "", ""),
+            Step::UpdateRun => (columns::UPDATE, columns::UPDATE_ROW, columns::UPDATE_END),
+            Step::UpdateOutcome => (columns::UPDATE_OUTCOME, "", ""),
             Step::TakeMessage => ("DELETE FROM message WHERE run = ? AND number = ?", "", ""),
             Step::DropBlob => ("DELETE FROM blob WHERE run = ? AND name = ?", "", ""),
             Step::TrimRecords => ("DELETE FROM record WHERE run = ? AND cursor <= ?", "", ""),

@@ -9,6 +9,8 @@ use sqlx::sqlite::SqliteRow;
 use crate::{
     error::{corrupt, from_driver},
     image::{Image, SELECT},
+    needs::whole_sum,
+    row::{Counts, Row},
     sql::{Columns, Script, Value},
     store::Inner,
 };
@@ -54,27 +56,36 @@ pub(crate) async fn head(inner: &Inner, run: &RunId) -> Result<Option<Head>> {
     read.map(|read| read.image.head(inner.config.clock.now(), &inner.here)).transpose()
 }
 
-/// A kept snapshot. The run's row says which is the newest and how many there are: where one is gone the answer is
-/// `Corrupt`, never an older one.
+/// A kept snapshot. The run's row says which is the newest, and how many there are with the sum of their cursors: where
+/// one is gone the answer is `Corrupt`, never an older one.
 pub(crate) async fn snapshot(inner: &Inner, run: &RunId, at: At) -> Result<Option<Snapshot>> {
-    const FIT: &str = "SELECT (SELECT count(*) FROM snapshot WHERE run = r.key), s.cursor, s.checksum, s.body \
-        FROM run AS r LEFT JOIN snapshot AS s ON s.run = r.key \
-        AND s.cursor = (SELECT max(cursor) FROM snapshot WHERE run = r.key AND cursor <= ?2) WHERE r.id = ?1";
+    const FIT: &str = "SELECT cursor, checksum, body FROM snapshot WHERE run = (SELECT key FROM run WHERE id = ?1) \
+        AND cursor <= ?2 ORDER BY cursor DESC LIMIT 1";
+    const SUMS: &str = "SELECT count(*), coalesce(sum(cursor >> 32), 0), coalesce(sum(cursor & 4294967295), 0) \
+        FROM snapshot WHERE run = (SELECT key FROM run WHERE id = ?1)";
+    let gone = || corrupt("a snapshot is gone");
     let until = match at {
         At::Latest => Cursor::MAX,
         At::OrBefore(cursor) => cursor,
     };
-    let read = with_run(inner, run, &[FIT], [Value::Int(bound(until))]).await?.ok_or(Refusal::NotFound)?;
-    let (row, found) = (read.image.row, read.rows.into_iter().flatten().next());
-    let found = found.ok_or_else(|| corrupt("a snapshot cannot be looked up"))?;
-    let mut columns = Columns::new(&found);
-    let count = columns.unsigned().map_err(from_driver)?;
-    let cursor = columns.unsigned_option().map_err(from_driver)?;
-    let newest_fits = row.newest.filter(|newest| *newest <= until);
-    if count != row.counts.snapshots || newest_fits.is_some() && cursor != newest_fits {
-        return Err(corrupt("a snapshot is gone"));
+    let read =
+        with_run(inner, run, &[FIT, SUMS], [Value::Int(bound(until))]).await?.ok_or(Refusal::NotFound)?;
+    let row = read.image.row;
+    let mut sums = read.rows[1].first().map(Columns::new).ok_or_else(gone)?;
+    let mut next = || sums.unsigned().map_err(from_driver);
+    let (count, sum) = (next()?, whole_sum(next()?, next()?));
+    if (count, sum) != (row.counts.snapshots, row.counts.snapshot_cursors) {
+        return Err(gone());
     }
-    let Some(cursor) = cursor else { return Ok(None) };
+    let newest_fits = row.newest.is_some_and(|newest| newest <= until);
+    let Some(found) = read.rows[0].first() else {
+        return if newest_fits { Err(gone()) } else { Ok(None) };
+    };
+    let mut columns = Columns::new(found);
+    let cursor = columns.unsigned().map_err(from_driver)?;
+    if newest_fits && row.newest != Some(cursor) {
+        return Err(gone());
+    }
     let checksum: [u8; 16] = columns.array().map_err(from_driver)?;
     let snapshot = Snapshot { cursor, body: columns.bytes().map_err(from_driver)? };
     if snapshot.checksum(run, row.fence.incarnation).0 != checksum {
@@ -83,18 +94,26 @@ pub(crate) async fn snapshot(inner: &Inner, run: &RunId, at: At) -> Result<Optio
     Ok(Some(snapshot))
 }
 
-/// A blob. The run's row says how many there are, so that a lost one is not taken for one that never was.
+/// A blob. When it is not there, all names are read and compared with what the run's row says of them, so that a lost
+/// one is not taken for one that never was.
 pub(crate) async fn blob(inner: &Inner, run: &RunId, name: &Digest) -> Result<Option<Bytes>> {
-    const FIT: &str = "SELECT b.checksum, b.body, \
-        CASE WHEN b.key IS NULL THEN (SELECT count(*) FROM blob WHERE run = r.key) END \
-        FROM run AS r LEFT JOIN blob AS b ON b.run = r.key AND b.name = ?2 WHERE r.id = ?1";
-    let read = with_run(inner, run, &[FIT], [Value::blob(&name.0)]).await?.ok_or(Refusal::NotFound)?;
-    let (row, found) = (read.image.row, read.rows.into_iter().flatten().next());
-    let found = found.ok_or_else(|| corrupt("a blob cannot be looked up"))?;
-    if let Some(count) = Columns::from(&found, 2).unsigned_option().map_err(from_driver)? {
-        return if count == row.counts.blobs { Ok(None) } else { Err(corrupt("a blob is gone")) };
-    }
-    let mut columns = Columns::new(&found);
+    const FIT: &str =
+        "SELECT checksum, body FROM blob WHERE run = (SELECT key FROM run WHERE id = ?1) AND name = ?2";
+    const NAMES: &str = "SELECT b.name FROM run AS r CROSS JOIN blob AS b ON b.run = r.key WHERE r.id = ?1 \
+        AND NOT EXISTS (SELECT 1 FROM blob WHERE run = r.key AND name = ?2)";
+    let values = [Value::blob(&name.0)];
+    let read = with_run(inner, run, &[FIT, NAMES], values).await?.ok_or(Refusal::NotFound)?;
+    let row = read.image.row;
+    let Some(found) = read.rows[0].first() else {
+        let mut sum = Counts::default();
+        for row in &read.rows[1] {
+            sum.blobs += 1;
+            sum.toggle_blob(&Digest(Columns::new(row).array().map_err(from_driver)?));
+        }
+        let whole = (sum.blobs, sum.blob_names) == (row.counts.blobs, row.counts.blob_names);
+        return if whole { Ok(None) } else { Err(corrupt("a blob is gone")) };
+    };
+    let mut columns = Columns::new(found);
     let checksum: [u8; 16] = columns.array().map_err(from_driver)?;
     let blob = Blob { name: *name, body: columns.bytes().map_err(from_driver)? };
     if blob.checksum(run, row.fence.incarnation).0 != checksum {
@@ -103,23 +122,18 @@ pub(crate) async fn blob(inner: &Inner, run: &RunId, name: &Digest) -> Result<Op
     Ok(Some(blob.body))
 }
 
-/// The next blobs by name.
-pub(crate) async fn blobs(inner: &Inner, run: &RunId, after: Option<Digest>) -> Result<Vec<BlobInfo>> {
-    const PAGE: &str = "SELECT b.name, length(b.body) FROM run AS r CROSS JOIN blob AS b ON b.run = r.key \
-        AND b.name > ?2 WHERE r.id = ?1 ORDER BY b.name LIMIT 256";
-    const COUNT: &str = "SELECT count(*) FROM run AS r CROSS JOIN blob AS b ON b.run = r.key WHERE r.id = ?1";
+/// The next blobs by name, and the run's row.
+pub(crate) async fn blobs(inner: &Inner, run: &RunId, after: Option<Digest>) -> Result<(Row, Vec<BlobInfo>)> {
+    const PAGE: &str = "SELECT name, length(body) FROM blob WHERE run = (SELECT key FROM run WHERE id = ?1) \
+        AND name > ?2 ORDER BY name LIMIT 256";
     let from = after.map_or(Value::blob(&[]), |name| Value::blob(&name.0));
-    let read = with_run(inner, run, &[PAGE, COUNT], [from]).await?.ok_or(Refusal::NotFound)?;
-    let count =
-        read.rows[1].first().map(|row| Columns::new(row).unsigned()).transpose().map_err(from_driver)?;
-    if count != Some(read.image.row.counts.blobs) {
-        return Err(corrupt("a blob is gone"));
-    }
+    let read = with_run(inner, run, &[PAGE], [from]).await?.ok_or(Refusal::NotFound)?;
     let info = |row: &SqliteRow| {
         let mut columns = Columns::new(row);
         Ok(BlobInfo { name: Digest(columns.array()?), size: columns.unsigned()? })
     };
-    read.rows[0].iter().map(info).collect::<Result<_, sqlx::Error>>().map_err(from_driver)
+    let page = read.rows[0].iter().map(info).collect::<Result<_, sqlx::Error>>().map_err(from_driver)?;
+    Ok((read.image.row, page))
 }
 
 /// A position as SQL compares it: none that is stored reaches 2^63.

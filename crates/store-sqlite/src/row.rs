@@ -8,94 +8,10 @@ use milepost_core::{
 use sqlx::sqlite::SqliteRow;
 
 use crate::{
+    columns::{CHANGING, ENDING},
     error::{corrupt, from_driver},
     sql::{Columns, Value},
 };
-
-/// Every column of a run's row, in the order of [`Row::values`], without its checksum.
-macro_rules! columns {
-    ($($column:literal),* $(,)?) => {
-        /// The columns of a `SELECT` from `run AS r`.
-        pub(crate) const COLUMNS: &str = concat!($("r.", $column, ", ",)* "r.checksum");
-        /// Takes rows of the values of [`Row::stored`].
-        pub(crate) const INSERT: &str = concat!(
-            "INSERT INTO run (", $($column, ", ",)* "checksum) VALUES "
-        );
-        /// One row of them.
-        pub(crate) const INSERT_ROW: &str = concat!("(", $(columns!(@one $column),)* "?)");
-    };
-    (@one $column:literal) => { "?, " };
-}
-
-columns!(
-    "key",
-    "id",
-    "incarnation",
-    "origin",
-    "epoch",
-    "token",
-    "version",
-    "cursor",
-    "first",
-    "draft",
-    "newest_snapshot",
-    "second_snapshot",
-    "owner",
-    "until",
-    "holder",
-    "due",
-    "wake_after",
-    "lapses",
-    "newest_message",
-    "note_done",
-    "note_total",
-    "note_text",
-    "updated",
-    "record_bytes",
-    "snapshot_bytes",
-    "blob_bytes",
-    "message_bytes",
-    "snapshots",
-    "blobs",
-    "messages",
-    "last_open",
-    "last_commit",
-    "outcome",
-    "delete_after",
-    "output",
-);
-
-/// How many columns `COLUMNS` names.
-pub(crate) const WIDTH: usize = 36;
-
-/// The first column that a write may change.
-const CHANGING: usize = 4;
-
-/// The first of the columns that only the end of a run and its reopening change.
-const ENDING: usize = 32;
-
-/// The columns that a write may change but the outcome, in order, and what stands for their new values.
-macro_rules! changing {
-    ($($column:literal $value:literal),* $(,)?) => {
-        /// Rewrites what a write may change but the outcome, whose columns are in the conditions of two indexes: those
-        /// stay as they are. Takes rows of the values of [`Row::changed`].
-        pub(crate) const UPDATE: &str =
-            concat!("UPDATE run SET ", $($column, " = v.column", $value, ", ",)* "checksum = v.column29 FROM (VALUES ");
-        /// One row of them.
-        pub(crate) const UPDATE_ROW: &str = concat!("(", $(columns!(@one $column),)* "?, ?)");
-        /// What stands behind the rows.
-        pub(crate) const UPDATE_END: &str = ") AS v WHERE run.key = v.column30";
-        /// One row, with the outcome. Takes the values of [`Row::ended`].
-        pub(crate) const UPDATE_OUTCOME: &str = concat!(
-            "UPDATE run SET ", $($column, " = ?, ",)*
-            "outcome = ?, delete_after = ?, output = ?, checksum = ? WHERE key = ?"
-        );
-    };
-}
-
-changing!(
-    "epoch" 1, "token" 2, "version" 3, "cursor" 4, "first" 5, "draft" 6, "newest_snapshot" 7, "second_snapshot" 8, "owner" 9, "until" 10, "holder" 11, "due" 12, "wake_after" 13, "lapses" 14, "newest_message" 15, "note_done" 16, "note_total" 17, "note_text" 18, "updated" 19, "record_bytes" 20, "snapshot_bytes" 21, "blob_bytes" 22, "message_bytes" 23, "snapshots" 24, "blobs" 25, "messages" 26, "last_open" 27, "last_commit" 28,
-);
 
 /// The open that a repeated id is compared with.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -116,12 +32,25 @@ pub(crate) struct LastCommit {
     pub(crate) cursor: Cursor,
 }
 
-/// How many rows the run has elsewhere: fewer mean that something is lost.
+/// What the run has elsewhere, counted and summed up: where this does not fit, a row is lost or an index is damaged.
 #[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub(crate) struct Counts {
     pub(crate) snapshots: u64,
     pub(crate) blobs: u64,
     pub(crate) messages: u64,
+    /// Their sum, modulo 2^64.
+    pub(crate) snapshot_cursors: u64,
+    /// Their exclusive or.
+    pub(crate) blob_names: [u8; 32],
+    /// Their sum, modulo 2^64.
+    pub(crate) message_numbers: u64,
+}
+
+impl Counts {
+    /// A blob comes, or goes: it is the same.
+    pub(crate) fn toggle_blob(&mut self, name: &Digest) {
+        self.blob_names.iter_mut().zip(name.0).for_each(|(sum, byte)| *sum ^= byte);
+    }
 }
 
 /// A run's row, decoded and verified.
@@ -155,7 +84,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Every column but the checksum, in the order of [`COLUMNS`].
+    /// Every column but the checksum, in the order of [`crate::columns::COLUMNS`].
     fn values(&self) -> Vec<Value> {
         let (lease, note) = (self.lease.as_ref(), self.note.as_ref());
         let (outcome, output) = match &self.outcome {
@@ -196,6 +125,9 @@ impl Row {
             Value::unsigned(self.counts.snapshots),
             Value::unsigned(self.counts.blobs),
             Value::unsigned(self.counts.messages),
+            Value::unsigned(self.counts.snapshot_cursors),
+            Value::blob(&self.counts.blob_names),
+            Value::unsigned(self.counts.message_numbers),
             Value::blob(&self.last_open.pack()),
             Value::option(self.last_commit, |last| Value::blob(&last.pack())),
             outcome,
@@ -204,7 +136,7 @@ impl Row {
         ]
     }
 
-    /// The values of [`INSERT`].
+    /// A row of values of [`crate::columns::INSERT`].
     pub(crate) fn stored(&self) -> (Vec<Value>, Checksum) {
         let mut values = self.values();
         let checksum = checksum(&values);
@@ -212,7 +144,7 @@ impl Row {
         (values, checksum)
     }
 
-    /// The values of [`UPDATE`].
+    /// A row of values of [`crate::columns::UPDATE`].
     pub(crate) fn changed(&self) -> (Vec<Value>, Checksum) {
         let mut values = self.values();
         let checksum = checksum(&values);
@@ -220,7 +152,7 @@ impl Row {
         (self.located(values, checksum), checksum)
     }
 
-    /// The values of [`UPDATE_OUTCOME`].
+    /// The values of [`crate::columns::UPDATE_OUTCOME`].
     pub(crate) fn ended(&self) -> (Vec<Value>, Checksum) {
         let values = self.values();
         let checksum = checksum(&values);
@@ -234,7 +166,7 @@ impl Row {
         values
     }
 
-    /// Decodes the row's first [`WIDTH`] columns and compares the checksum.
+    /// Decodes the row's own columns and compares the checksum.
     ///
     /// # Errors
     ///
@@ -288,8 +220,14 @@ fn decode(columns: &mut Columns<'_>) -> Result<Option<Row>, sqlx::Error> {
         blobs: columns.unsigned()?,
         messages: columns.unsigned()?,
     };
-    let counts =
-        Counts { snapshots: columns.unsigned()?, blobs: columns.unsigned()?, messages: columns.unsigned()? };
+    let counts = Counts {
+        snapshots: columns.unsigned()?,
+        blobs: columns.unsigned()?,
+        messages: columns.unsigned()?,
+        snapshot_cursors: columns.unsigned()?,
+        blob_names: columns.array()?,
+        message_numbers: columns.unsigned()?,
+    };
     let last_open = LastOpen::unpack(&columns.array()?);
     let last_commit = match columns.get::<Option<&[u8]>>()?.map(<&[u8; 80]>::try_from) {
         None => None,

@@ -23,6 +23,8 @@ pub(crate) const VERSION: i64 = 1;
 /// - Bodies of about a page stand in rowid tables with an index for their place: without a rowid each would take an
 ///   overflow page.
 /// - Each row carries a checksum over all of its columns and its place.
+/// - What a run has elsewhere is counted and summed up in its row, so that a lost row and a damaged index are told:
+///   `snapshot_cursors` and `message_numbers` are sums modulo 2^64, `blob_names` is an exclusive or.
 const TABLES: &str = "
 CREATE TABLE run (
     key INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -55,6 +57,9 @@ CREATE TABLE run (
     snapshots INTEGER NOT NULL,
     blobs INTEGER NOT NULL,
     messages INTEGER NOT NULL,
+    snapshot_cursors INTEGER NOT NULL,
+    blob_names BLOB NOT NULL,
+    message_numbers INTEGER NOT NULL,
     last_open BLOB NOT NULL,
     last_commit BLOB,
     outcome TEXT,

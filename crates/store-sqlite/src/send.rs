@@ -35,9 +35,10 @@ pub(crate) fn judge(
         return Err(Refusal::Finished { outcome }.into());
     }
     row.newest_message += 1;
-    row.counts.messages += 1;
     row.sizes.messages += message.body.len() as u64;
     let number = row.newest_message;
+    row.counts.messages += 1;
+    row.counts.message_numbers = row.counts.message_numbers.wrapping_add(number);
     let wakes = row.lease.is_none() && !row.draft && row.wake_after.is_some_and(|after| number > after);
     if wakes {
         row.due = Some(row.due.map_or(context.now, |due| due.min(context.now)));

@@ -20,7 +20,7 @@ use milepost_core::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    SqliteConfig, connection,
+    SqliteConfig, batch, connection,
     error::{BACKEND, closed},
     follow::Followers,
     image::Here,
@@ -95,13 +95,23 @@ impl SqliteStore {
         Ok(Self(Arc::new(Inner { config, here, readers, followers, capabilities, queue, closed })))
     }
 
+    pub(crate) fn offered(&self) -> &Capabilities {
+        &self.0.capabilities
+    }
+
     fn check_open(&self) -> Result<()> {
         if self.0.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
     }
 
     /// Queues requests as one message, and gives the receivers of their answers.
-    async fn queue(&self, requests: Vec<Request>) -> Result<Vec<oneshot::Receiver<Result<Answer>>>> {
+    pub(crate) async fn queue(
+        &self,
+        requests: Vec<Request>,
+    ) -> Result<Vec<oneshot::Receiver<Result<Answer>>>> {
         self.check_open()?;
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
         let job = |request| {
             let (reply, answer) = oneshot::channel();
             (Job { request, reply }, answer)
@@ -141,11 +151,11 @@ impl SqliteStore {
 }
 
 /// The writer has ended without an answer.
-fn lost() -> Error {
+pub(crate) fn lost() -> Error {
     Error::new(ErrorKind::Unavailable, "the writing task of the store has ended").with_applied(Applied::Maybe)
 }
 
-async fn receive(answers: Vec<oneshot::Receiver<Result<Answer>>>) -> Vec<Result<Answer>> {
+pub(crate) async fn receive(answers: Vec<oneshot::Receiver<Result<Answer>>>) -> Vec<Result<Answer>> {
     let mut received = Vec::with_capacity(answers.len());
     for answer in answers {
         received.push(answer.await.unwrap_or_else(|_| Err(lost())));
@@ -153,7 +163,7 @@ async fn receive(answers: Vec<oneshot::Receiver<Result<Answer>>>) -> Vec<Result<
     received
 }
 
-fn committed(answer: Answer) -> Committed {
+pub(crate) fn committed(answer: Answer) -> Committed {
     match answer {
         Answer::Committed(committed) => committed,
         other => unreachable!("a commit is answered by {other:?}"),
@@ -265,53 +275,5 @@ impl Store for SqliteStore {
         self.0.readers.close().await;
         self.0.followers.notify_all();
         Ok(())
-    }
-}
-
-/// Several commits in one message to the writer, which makes them one transaction.
-mod batch {
-    use std::collections::HashMap;
-
-    use super::{
-        Applied, BACKEND, Commit, Committed, Error, ErrorKind, Operation, Request, Result, SqliteStore,
-        committed, lost, receive,
-    };
-
-    pub(super) async fn commit_many(store: &SqliteStore, commits: Vec<Commit>) -> Vec<Result<Committed>> {
-        let mut seen = HashMap::new();
-        for commit in &commits {
-            *seen.entry(commit.run.clone()).or_insert(0usize) += 1;
-        }
-        let mut runs = Vec::with_capacity(commits.len());
-        let mut refused = Vec::with_capacity(commits.len());
-        let mut requests = Vec::with_capacity(commits.len());
-        for commit in commits {
-            runs.push(commit.run.clone());
-            let once = seen.get(&commit.run) == Some(&1);
-            let check = if once { commit.check(&store.0.capabilities) } else { Err(twice()) };
-            refused.push(check.err());
-            if let Some(None) = refused.last() {
-                let digest = commit.digest();
-                requests.push(Request::Commit(commit, digest));
-            }
-        }
-        let answers = match store.queue(requests).await {
-            Ok(answers) => Ok(receive(answers).await),
-            Err(error) => Err(error.with_applied(Applied::No)),
-        };
-        let mut answers = answers.map(Vec::into_iter);
-        let mut answer = |refused: Option<Error>| match (refused, &mut answers) {
-            (Some(error), _) => Err(error.with_applied(Applied::No)),
-            (None, Ok(answers)) => answers.next().unwrap_or_else(|| Err(lost())).map(committed),
-            (None, Err(error)) => Err(error.repeat()),
-        };
-        let during = |(error, run): (Result<Committed>, _)| {
-            error.map_err(|error| error.during(BACKEND, Operation::Commit, Some(run)))
-        };
-        refused.into_iter().map(|refused| answer(refused)).zip(&runs).map(during).collect()
-    }
-
-    fn twice() -> Error {
-        Error::new(ErrorKind::Invalid, "a run occurs at most once in a batch of commits")
     }
 }

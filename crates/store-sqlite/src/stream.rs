@@ -13,7 +13,7 @@ use crate::{
     error::{BACKEND, corrupt, from_driver},
     follow::Follower,
     read::{self, Read, bound},
-    row::Row,
+    row::{Counts, Row},
     sql::{Columns, Value},
     store::Inner,
 };
@@ -79,7 +79,8 @@ macro_rules! messages {
     };
 }
 
-const COUNT_MESSAGES: &str = "SELECT count(*) FROM message WHERE run = (SELECT key FROM run WHERE id = ?1)";
+const COUNT_MESSAGES: &str = "SELECT count(*), coalesce(sum(number), 0) FROM message \
+    WHERE run = (SELECT key FROM run WHERE id = ?1)";
 
 /// A stored name that is none.
 fn damaged(_: Error) -> Error {
@@ -169,13 +170,13 @@ impl Entry for Message {
         row.newest_message
     }
 
-    /// Taken messages leave gaps, so they are counted.
+    /// Taken messages leave gaps, so they are counted and summed up.
     fn check(_: &Span, read: &Read, _: &[Self]) -> Result<()> {
-        let count = read.rows[1].first().map(|row| Columns::new(row).unsigned());
-        if count.transpose().map_err(from_driver)? != Some(read.image.row.counts.messages) {
-            return Err(corrupt("a message is gone"));
-        }
-        Ok(())
+        let gone = || corrupt("a message is gone");
+        let mut sums = read.rows[1].first().map(Columns::new).ok_or_else(gone)?;
+        let mut next = || sums.unsigned().map_err(from_driver);
+        let counts = &read.image.row.counts;
+        if (next()?, next()?) == (counts.messages, counts.message_numbers) { Ok(()) } else { Err(gone()) }
     }
 }
 
@@ -276,16 +277,28 @@ impl<T: Entry> Reader<T> {
     }
 }
 
-/// The blobs of a run, by their names.
+/// The blobs of a run, by their names. Their names are summed up on the way, and compared with what the run's row says
+/// of them if nothing was committed meanwhile.
 pub(crate) fn blobs(inner: &Arc<Inner>, run: &RunId) -> BoxStream<'static, Result<BlobInfo>> {
     let (inner, run) = (inner.clone(), run.clone());
-    let pages = stream::try_unfold(None, move |after| {
+    let start = (None, Counts::default(), None);
+    let pages = stream::try_unfold(start, move |(after, mut sum, mut version)| {
         let (inner, run) = (inner.clone(), run.clone());
         async move {
-            let page = read::blobs(&inner, &run, after).await;
-            let page = page.map_err(|error| error.during(BACKEND, Operation::Blobs, Some(&run)))?;
-            let last = page.last().map(|info| info.name);
-            Ok::<_, Error>(last.map(|last| (stream::iter(page.into_iter().map(Ok)), Some(last))))
+            let during = |error: Error| error.during(BACKEND, Operation::Blobs, Some(&run));
+            let (row, page) = read::blobs(&inner, &run, after).await.map_err(during)?;
+            for info in &page {
+                sum.blobs += 1;
+                sum.toggle_blob(&info.name);
+            }
+            let version = *version.get_or_insert((row.fence, row.version));
+            let Some(last) = page.last() else {
+                let whole = (sum.blobs, sum.blob_names) == (row.counts.blobs, row.counts.blob_names);
+                let changed = version != (row.fence, row.version);
+                return if whole || changed { Ok(None) } else { Err(during(corrupt("a blob is gone"))) };
+            };
+            let next = (Some(last.name), sum, Some(version));
+            Ok::<_, Error>(Some((stream::iter(page.into_iter().map(Ok)), next)))
         }
     });
     futures_util::TryStreamExt::try_flatten(pages).boxed()
