@@ -5,6 +5,7 @@
 
 pub(crate) mod blobs;
 pub(crate) mod capabilities;
+pub(crate) mod checkpointer;
 pub(crate) mod commit;
 pub(crate) mod deletion;
 pub(crate) mod fencing;

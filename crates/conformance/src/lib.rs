@@ -83,6 +83,7 @@ mod run;
 mod table;
 mod test_main;
 mod trace;
+mod wrapped;
 
 /// The README's blocks, compiled.
 #[cfg(doctest)]

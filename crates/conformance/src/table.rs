@@ -3,8 +3,8 @@
 use crate::{
     Case,
     areas::{
-        blobs, capabilities, commit, deletion, fencing, ids, inbox, leases, listing, lost_ack, open,
-        snapshots, streams,
+        blobs, capabilities, checkpointer, commit, deletion, fencing, ids, inbox, leases, listing, lost_ack,
+        open, snapshots, streams,
     },
 };
 
@@ -72,6 +72,21 @@ const AREAS: &[&[Case]] = &[
     capabilities::declared::CASES,
     capabilities::undeclared::CASES,
     capabilities::closed::CASES,
+    // checkpointer
+    checkpointer::throttle::CASES,
+    checkpointer::policy::CASES,
+    checkpointer::degrade::CASES,
+    checkpointer::resume::CASES,
+    checkpointer::fallback::CASES,
+    checkpointer::ends::CASES,
+    checkpointer::modes::CASES,
+    checkpointer::codec::CASES,
+    checkpointer::handles::CASES,
+    checkpointer::lease::CASES,
+    checkpointer::recover::CASES,
+    checkpointer::patches::CASES,
+    checkpointer::chain::CASES,
+    checkpointer::faults::CASES,
 ];
 
 /// Every case there is. `main`, `check` and the documents read this list, and there is no other.
