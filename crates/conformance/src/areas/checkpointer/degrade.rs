@@ -145,7 +145,8 @@ async fn without_list_nothing_is_said_to_be_interrupted(ctx: &Context) -> Verdic
     let unsupported = Refusal::Unsupported { capability: Capability::List };
     refused_as("what is interrupted", collect(factory.interrupted()).await, unsupported)?;
     expect_eq("what was called", store.calls(), [])?;
-    driven(factory.resume(&run).await?).map(drop)
+    driven(factory.resume(&run).await?)?.save(state(1)).await?;
+    expect_eq("the newest state once it is resumed", newest(ctx, &run).await?, Some(1))
 }
 
 async fn without_record_ids_an_id_is_unsupported(ctx: &Context) -> Verdict {
