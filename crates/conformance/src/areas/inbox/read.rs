@@ -22,7 +22,7 @@ cases! { inbox:
 }
 
 async fn send(ctx: &Context, run: &RunId, number: u64) -> Verdict {
-    let store = if number % 2 == 0 { &ctx.a } else { &ctx.b };
+    let store = if number.is_multiple_of(2) { &ctx.a } else { &ctx.b };
     let message = ctx.message(format!("key {number}"), format!("message {number}"));
     expect_eq("the answer", store.send(run, message).await?, Sent::Accepted { number })
 }
