@@ -127,8 +127,7 @@ async fn a_follower_survives_release_and_takeover(ctx: &Context) -> Verdict {
     let mut driver = ctx.create(&run).await?;
     ctx.commit_records(&mut driver, 1).await?;
     let mut followers = [&ctx.a, &ctx.b].map(|store| store.stream(&run, Span::all().follow()));
-    let mut cursor = 1;
-    for taken in [false, true, false, true] {
+    for (cursor, taken) in (1..).zip([false, true, false, true]) {
         for follower in &mut followers {
             expect_eq("what is there", next(follower).await?.map(|record| record.cursor), Some(cursor))?;
             expect("then it waits", is_silent(ctx, follower).await, ())?;
@@ -144,7 +143,6 @@ async fn a_follower_survives_release_and_takeover(ctx: &Context) -> Verdict {
         }
         driver = Driver::of(&ctx.b.open(&run, open).await?);
         ctx.commit_records(&mut driver, 1).await?;
-        cursor += 1;
     }
     Ok(())
 }
