@@ -90,6 +90,11 @@ mod wrapped;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// Those of the workspace's README, which show the kit too.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct WorkspaceReadme;
+
 pub use case::{Case, Need};
 pub use check::check;
 pub use context::Context;

@@ -48,11 +48,6 @@
 
 mod connect;
 
-/// The README's blocks, compiled.
-#[cfg(all(doctest, feature = "memory", feature = "sqlite"))]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
-
 pub use connect::{connect, prepare};
 pub use milepost_checkpoint::{
     Appender, Availability, Checkpoints, Codec, Compact, Json, Keep, SaveMode, Saver, Settings,
