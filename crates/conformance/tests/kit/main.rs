@@ -3,10 +3,10 @@
 mod idle;
 mod yes;
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use milepost_conformance::{Harness, Outcome, Report, cases, check, harness};
-use milepost_core::{Capabilities, Capability, CapabilitySet, Durability};
+use milepost_core::{Capabilities, Capability, CapabilitySet, Durability, Limits};
 use milepost_store_memory::MemoryStore;
 
 /// The reference model, offering only `offered`, by a clock that the kit moves.
@@ -55,6 +55,29 @@ fn the_reference_model_passes_with_less_to_offer() {
         let silent =
             report.cases.iter().find(|case| case.outcome == Outcome::NotApplicable && case.reason.is_none());
         assert!(silent.is_none(), "{silent:?}");
+    }
+}
+
+#[test]
+fn the_reference_model_passes_with_small_limits() {
+    let limits = Limits {
+        record: 4 << 10,
+        commit: 40 << 10,
+        snapshot: 8 << 10,
+        blob: 8 << 10,
+        run_id: 100,
+        min_ttl: Duration::from_secs(3),
+        ..Limits::DEFAULT
+    };
+    let capabilities = Capabilities::all(Durability::Process).limits(limits);
+    let small = harness("small", move |scope| async move {
+        let build = || MemoryStore::builder().clock(scope.clock()).capabilities(capabilities).build();
+        Ok(scope.shared(build))
+    })
+    .with_clock();
+    for area in ["commit/", "fencing/", "leases/", "lost-ack/"] {
+        let report = check(&small, area);
+        assert!(report.is_passed(), "{}", failures(&report));
     }
 }
 

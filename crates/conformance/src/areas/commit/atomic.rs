@@ -1,6 +1,9 @@
 //! All of a commit or nothing, visible at once or not at all.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use crate::areas::{
     moves::{WHOLE, abandoned, holds_whole, whole},
@@ -81,12 +84,20 @@ fn tells_one_commit(offered: &Capabilities, head: &Head) -> Verdict<u64> {
     Ok(number)
 }
 
-/// Reads heads and snapshots of `run` until it has finished.
-async fn watch(store: Arc<dyn Store>, run: RunId) -> Verdict {
+/// A run that is being loaded, and whether that has ended: what is read from then on is all of it.
+#[derive(Clone)]
+struct Loaded {
+    run: RunId,
+    ended: Arc<AtomicBool>,
+}
+
+/// Reads heads and snapshots of a run while it is loaded.
+async fn watch(store: Arc<dyn Store>, loaded: Loaded) -> Verdict {
     let offered = store.capabilities();
-    let mut seen = 0;
-    while seen < COMMITS {
-        let head = store.head(&run).await?;
+    let (mut seen, mut ended) = (0, false);
+    while !ended {
+        ended = loaded.ended.load(Ordering::Acquire);
+        let head = store.head(&loaded.run).await?;
         let number = match &head {
             Some(head) => tells_one_commit(&offered, head)?,
             None => return expect("the run is there", false, head),
@@ -94,7 +105,7 @@ async fn watch(store: Arc<dyn Store>, run: RunId) -> Verdict {
         expect("no head is older than the one before", number >= seen, (seen, number))?;
         seen = number;
         if offered.supports_snapshots() && seen > 0 {
-            let snapshot = store.snapshot(&run, At::Latest).await?;
+            let snapshot = store.snapshot(&loaded.run, At::Latest).await?;
             let told = snapshot.as_ref().and_then(|snapshot| {
                 let number: u64 = std::str::from_utf8(&snapshot.body).ok()?.parse().ok()?;
                 Some((snapshot.cursor, number))
@@ -106,29 +117,28 @@ async fn watch(store: Arc<dyn Store>, run: RunId) -> Verdict {
         }
         tokio::task::yield_now().await;
     }
-    Ok(())
+    expect_eq("the commits that are seen in the end", seen, COMMITS)
 }
 
-/// Streams `run` again and again until it has finished.
-async fn restream(store: Arc<dyn Store>, run: RunId, page: u32) -> Verdict {
-    let mut finished = false;
-    while !finished {
-        let head = store.head(&run).await?;
-        let known = head.as_ref().map_or(0, |head| head.cursor);
-        finished = head.is_some_and(|head| head.outcome.is_some());
-        let records = collect(store.stream(&run, Span::all().page(page))).await?;
-        let count = records.len() as u64;
+/// Streams a run again and again while it is loaded.
+async fn restream(store: Arc<dyn Store>, loaded: Loaded, page: u32) -> Verdict {
+    let (mut count, mut ended) = (0, false);
+    while !ended {
+        ended = loaded.ended.load(Ordering::Acquire);
+        let known = store.head(&loaded.run).await?.map_or(0, |head| head.cursor);
+        let records = collect(store.stream(&loaded.run, Span::all().page(page))).await?;
+        count = records.len() as u64;
         let gapless = (1..).zip(&records).all(|(cursor, record)| cursor == record.cursor);
         expect("the records are a gapless prefix", gapless, &records)?;
         expect("nothing that the head told of is missing", count >= known, (known, count))?;
         expect_eq("records beyond the last whole commit", count % WHOLE, 0)?;
         tokio::task::yield_now().await;
     }
-    Ok(())
+    expect_eq("the records that are streamed in the end", count, COMMITS * WHOLE)
 }
 
 /// Loads a run by one handle, while `reader` reads it by both.
-async fn under_load<F>(ctx: &Context, reader: impl Fn(usize, Arc<dyn Store>, RunId) -> F) -> Verdict
+async fn under_load<F>(ctx: &Context, reader: impl Fn(usize, Arc<dyn Store>, Loaded) -> F) -> Verdict
 where
     F: Future<Output = Verdict> + Send + 'static,
 {
@@ -136,18 +146,19 @@ where
     let driver = ctx.create(&run).await?;
     let commits: Vec<_> =
         (1..=COMMITS).map(|number| loaded(&ctx.capabilities, &driver, ctx.id(), number)).collect();
+    let loaded = Loaded { run, ended: Arc::default() };
     let answers = ctx
         .race(4, |index, store| {
-            let commits = if index == 0 { commits.clone() } else { vec![] };
-            let read = (index > 0).then(|| reader(index, store.clone(), run.clone()));
+            let read = (index > 0).then(|| reader(index, store.clone(), loaded.clone()));
+            let (commits, ended) = (commits.clone(), loaded.ended.clone());
             async move {
-                for commit in commits {
-                    store.commit(commit).await?;
-                    tokio::task::yield_now().await;
-                }
                 match read {
                     Some(read) => read.await,
-                    None => Ok(()),
+                    None => {
+                        let written = write(&*store, commits).await;
+                        ended.store(true, Ordering::Release);
+                        written
+                    }
                 }
             }
         })
@@ -155,12 +166,20 @@ where
     answers.into_iter().collect()
 }
 
+async fn write(store: &dyn Store, commits: Vec<Commit>) -> Verdict {
+    for commit in commits {
+        store.commit(commit).await?;
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
 async fn it_becomes_visible_at_once(ctx: &Context) -> Verdict {
-    under_load(ctx, |_, store, run| watch(store, run)).await
+    under_load(ctx, |_, store, loaded| watch(store, loaded)).await
 }
 
 async fn a_stream_under_load_gives_whole_commits(ctx: &Context) -> Verdict {
-    under_load(ctx, |index, store, run| restream(store, run, [256, 2, 256, 7][index])).await
+    under_load(ctx, |index, store, loaded| restream(store, loaded, [256, 2, 256, 7][index])).await
 }
 
 async fn dropped_it_is_done_or_not_done(ctx: &Context) -> Verdict {

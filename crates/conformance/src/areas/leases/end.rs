@@ -133,6 +133,7 @@ async fn stays_in_the_head_after_its_end(ctx: &Context) -> Verdict {
     let owner = Owner::new("the owner");
     let opened = ctx.a.open(&run, ctx.creating().owner(owner).ttl(ctx.brief())).await?;
     ctx.expire().await;
+    ctx.pass(Duration::from_millis(5)).await;
     let head = ctx.head(&run).await?;
     expect_eq("the lease", &head.lease, &opened.head.lease)?;
     expect_eq("due and status", (head.due, head.status()), (opened.head.due, Status::Interrupted))?;
