@@ -7,6 +7,7 @@ pub(crate) mod blobs;
 pub(crate) mod capabilities;
 pub(crate) mod checkpointer;
 pub(crate) mod commit;
+pub(crate) mod concurrency;
 pub(crate) mod deletion;
 pub(crate) mod fencing;
 pub(crate) mod ids;

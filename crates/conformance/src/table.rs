@@ -3,8 +3,8 @@
 use crate::{
     Case,
     areas::{
-        blobs, capabilities, checkpointer, commit, deletion, fencing, ids, inbox, leases, listing, lost_ack,
-        open, snapshots, streams,
+        blobs, capabilities, checkpointer, commit, concurrency, deletion, fencing, ids, inbox, leases,
+        listing, lost_ack, open, snapshots, streams,
     },
 };
 
@@ -68,6 +68,9 @@ const AREAS: &[&[Case]] = &[
     ids::runs::CASES,
     ids::values::CASES,
     ids::filters::CASES,
+    // concurrency
+    concurrency::many::CASES,
+    concurrency::linear::CASES,
     // capabilities
     capabilities::declared::CASES,
     capabilities::undeclared::CASES,

@@ -93,9 +93,7 @@ pub(crate) async fn fail(ctx: &Context, driver: &mut Driver, kind: FailureKind) 
 /// A run of each status, with it.
 pub(crate) async fn one_of_each(ctx: &Context) -> Verdict<Vec<(Status, RunId)>> {
     let mut runs = Vec::new();
-    for status in
-        [Status::Running, Status::Waiting, Status::Interrupted, Status::Completed, Status::Failed]
-    {
+    for status in [Status::Running, Status::Waiting, Status::Interrupted, Status::Completed, Status::Failed] {
         let run = ctx.run(&status.to_string());
         let mut driver = ctx.create(&run).await?;
         match status {

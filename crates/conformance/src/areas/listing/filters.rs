@@ -47,6 +47,7 @@ async fn an_empty_store_lists_nothing(ctx: &Context) -> Verdict {
     }
     let run = named("gone")?;
     ctx.create(&run).await?;
+    lists(ctx, &Query::all(), [&run]).await?;
     ctx.a.delete(&run, Delete::Any).await?;
     lists(ctx, &Query::all(), []).await
 }
@@ -63,8 +64,11 @@ async fn by_name(ctx: &Context) -> Verdict {
     lists(ctx, &Query { name: Some("%".into()), ..Query::all() }, []).await
 }
 
+/// A label, by key and value.
+type Label = (&'static str, &'static str);
+
 async fn by_labels(ctx: &Context) -> Verdict {
-    let labels: [(&str, &[(&str, &str)]); 8] = [
+    let labels: [(&str, &[Label]); 8] = [
         ("a", &[("tenant", "x"), ("region", "eu")]),
         ("b", &[("tenant", "x"), ("region", "us")]),
         ("c", &[("tenant", "y")]),
@@ -78,7 +82,7 @@ async fn by_labels(ctx: &Context) -> Verdict {
         let info = labels.iter().fold(RunInfo::named("case"), |info, (key, value)| info.label(*key, *value));
         create(ctx, id, info).await?;
     }
-    let asked: [(&[(&str, &str)], &[&str]); 13] = [
+    let asked: [(&[Label], &[&str]); 13] = [
         (&[], &["a", "b", "c", "d", "e", "f", "g", "h"]),
         (&[("tenant", "x")], &["a", "b"]),
         (&[("tenant", "x"), ("region", "eu")], &["a"]),
@@ -199,6 +203,7 @@ async fn by_age(ctx: &Context) -> Verdict {
         expect_eq("the age of a run with a message", ctx.head(&sent.run).await?.updated_at, before)?;
     }
     let heads = listed(ctx, &Query::all()).await?;
+    expect_eq("how many are listed", heads.len(), 5)?;
     let ages: Vec<_> = heads.iter().map(|head| (head.updated_at, &head.run)).collect();
     let micro = Duration::from_micros(1);
     for since in ages.iter().flat_map(|(at, _)| [*at - micro, *at, *at + micro]) {
