@@ -158,6 +158,10 @@ where
             _ => (ctx.b.clone(), ctx.a.clone(), run.clone()),
         };
         let (written, opened) = both(rival(a, &driver), async move { b.open(&raced, open).await }).await;
+        if let Ok(opened) = &opened {
+            let newer = opened.fence.supersedes(driver.fence);
+            expect("the new fence supersedes the old one", newer, opened.fence)?;
+        }
         check(written, opened, ctx.head(&run).await?)?;
     }
     Ok(())

@@ -91,7 +91,9 @@ async fn is_never_shorter_than_the_stores_shortest(ctx: &Context) -> Verdict {
     ctx.a.renew(&run, Renew::new(driver.fence, MICRO)).await?;
     lasts(&ctx.head(&run).await?)?;
     ctx.commit(&mut driver, |commit| commit.extend(MICRO)).await?;
-    lasts(&ctx.head(&run).await?)
+    let head = ctx.head(&run).await?;
+    lasts(&head)?;
+    expect_eq("version and epoch", (head.version, head.fence.epoch), (3, 2))
 }
 
 async fn ends_with_the_stores_shortest(ctx: &Context) -> Verdict {

@@ -270,7 +270,7 @@ async fn a_commit_that_keeps_the_lease_keeps_its_end(ctx: &Context) -> Verdict {
         expect_eq("the lease", ctx.head(&run).await?.lease, opened.head.lease.clone())?;
         expect_eq("the due", ctx.head(&run).await?.due, opened.head.due)?;
     }
-    Ok(())
+    expect_eq("the version", ctx.head(&run).await?.version, driver.version)
 }
 
 async fn a_commit_after_the_end_revives_the_lease(ctx: &Context) -> Verdict {

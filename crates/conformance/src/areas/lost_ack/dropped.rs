@@ -137,6 +137,7 @@ async fn a_creation_dropped_is_settled(ctx: &Context) -> Verdict {
         let told = (head.fence, head.version, head.fence.epoch);
         expect_eq("fence, version, epoch", told, (opened.fence, 1, 1))?;
         ctx.commit(&mut Driver::of(&opened), |commit| commit).await?;
+        expect_eq("the version after a commit", ctx.head(&run).await?.version, 2)?;
     }
     Ok(())
 }
