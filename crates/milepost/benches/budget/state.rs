@@ -102,7 +102,11 @@ async fn edits(saves: usize) -> Result<Vec<Row>, Box<dyn Error>> {
                 state.0[at..at + 340].copy_from_slice(&bytes);
             }
             // A changed length near the start shifts all the rest.
-            if number % 2 == 0 { state.0.insert(100, 1) } else { drop(state.0.remove(100)) }
+            if number % 2 == 0 {
+                state.0.insert(100, 1);
+            } else {
+                state.0.remove(100);
+            }
         })
         .await?;
         cpus.push(millis(cpu() - used));
