@@ -138,6 +138,13 @@ async fn own_records(ctx: &Context, run: &RunId) -> Verdict<Vec<Bytes>> {
     Ok(own.map(|record| record.body).collect())
 }
 
+/// A size of state that the store takes with room to spare: `wanted`, or less.
+fn room(ctx: &Context, wanted: usize) -> usize {
+    let limits = ctx.capabilities.limits;
+    let most = limits.record.min(limits.snapshot).min(limits.commit / 4) / 2;
+    wanted.min(usize::try_from(most).unwrap_or(wanted))
+}
+
 /// Draws numbers that replay.
 struct Dice<'a>(&'a Context);
 

@@ -23,10 +23,15 @@ async fn until(ctx: &Context, run: &RunId) -> Verdict<Timestamp> {
     lease.map(|lease| lease.until).ok_or_else(|| Broken::new("the run's lease", "one", "None"))
 }
 
+/// How long a lease lasts that the background renews.
+fn ttl(ctx: &Context) -> Duration {
+    ctx.long().max(ctx.capabilities.limits.min_ttl)
+}
+
 /// Renews in the background, by a clock of its own.
-fn renewing(ctx: &Context, clock: Arc<ManualClock>) -> Checkpoints {
-    let settings = Settings { ttl: ctx.long(), ..Settings::default() };
-    checkpoints(ctx).settings(settings).clock(clock)
+fn renewing(ctx: &Context, store: impl Store, clock: Arc<ManualClock>) -> Checkpoints {
+    let settings = Settings { ttl: ttl(ctx), ..Settings::default() };
+    over(ctx, store).settings(settings).clock(clock)
 }
 
 /// Long enough for an instant of the store to be told from the one before.
@@ -34,12 +39,12 @@ const MOMENT: Duration = Duration::from_millis(2);
 
 async fn a_quiet_run_is_renewed(ctx: &Context) -> Verdict {
     let (run, clock) = (ctx.run("quiet"), clock());
-    let _driver = drive(&renewing(ctx, clock.clone()), &run).await?;
+    let _driver = drive(&renewing(ctx, ctx.a.clone(), clock.clone()), &run).await?;
     for _ in 0..3 {
         let before = until(ctx, &run).await?;
         ctx.pass(MOMENT).await;
         expect_eq("the lease's end while no time passes for its owner", until(ctx, &run).await?, before)?;
-        clock.advance(ctx.long() / 3);
+        clock.advance(ttl(ctx) / 3);
         while until(ctx, &run).await? == before {
             tokio::task::yield_now().await;
         }
@@ -75,7 +80,7 @@ async fn a_renewal_by_hand_extends_the_lease(ctx: &Context) -> Verdict {
 
 async fn a_renewal_finds_out_that_the_run_is_lost(ctx: &Context) -> Verdict {
     let (run, clock) = (ctx.run("lost"), clock());
-    let begun = renewing(ctx, clock.clone()).begin_state(begin(&run), || 0u64).await?;
+    let begun = renewing(ctx, ctx.a.clone(), clock.clone()).begin_state(begin(&run), || 0u64).await?;
     let mut old = started(begun)?;
     old.update(|state| *state = 1).await?;
     let lost = old.checkpointer().map(|checkpointer| checkpointer.lost());
@@ -83,7 +88,7 @@ async fn a_renewal_finds_out_that_the_run_is_lost(ctx: &Context) -> Verdict {
     let fence = ctx.head(&run).await?.fence;
     let successor = over(ctx, ctx.b.clone()).begin_state(begin(&run).over(fence), || 0u64).await?;
     let mut new = started(successor)?;
-    clock.advance(ctx.long() / 3);
+    clock.advance(ttl(ctx) / 3);
     let error = lost.await;
     expect_eq("why the run is lost", error.kind(), ErrorKind::Fenced)?;
     ctx.unchanged(&run, async {
@@ -110,13 +115,11 @@ async fn a_save_after_the_lease_has_run_out_holds(ctx: &Context) -> Verdict {
 async fn after_a_release_nothing_is_renewed(ctx: &Context) -> Verdict {
     let (run, clock) = (ctx.run("released"), clock());
     let store = Counted::over(ctx.a.clone());
-    let settings = Settings { ttl: ctx.long(), ..Settings::default() };
-    let renewing = over(ctx, store.clone()).settings(settings).clock(clock.clone());
-    let mut driver = drive(&renewing, &run).await?;
+    let mut driver = drive(&renewing(ctx, store.clone(), clock.clone()), &run).await?;
     driver.save(state(1)).await?;
     driver.release(Wake::now()).await?;
     let mut next = drive(&over(ctx, ctx.b.clone()), &run).await?;
-    clock.advance(ctx.long());
+    clock.advance(ttl(ctx));
     next.save(state(2)).await?;
     tokio::task::yield_now().await;
     let calls = [Operation::Open, Operation::Commit, Operation::Commit];

@@ -23,6 +23,8 @@ cases! { checkpointer:
     async_bounds_the_lag [],
     /// `Async`: an error comes with the next call, and what failed is written after all.
     async_surfaces_the_error [],
+    /// `Async`: what could not be written in the background is written by a flush, exactly once.
+    async_keeps_what_failed [],
     /// `Async`: each end takes along what waits.
     async_ends_with_the_newest [],
     /// `OnExit`: nothing is written until the run is flushed, released, completed or failed.
@@ -228,6 +230,23 @@ async fn async_surfaces_the_error(ctx: &Context) -> Verdict {
     driver.save(state(step + 1)).await?;
     driver.release(Wake::now()).await?;
     expect_eq("the newest state", newest(ctx, &run).await?, Some(step + 1))
+}
+
+async fn async_keeps_what_failed(ctx: &Context) -> Verdict {
+    let run = ctx.run("async");
+    let store = Faults::new(ctx.a.clone(), FaultPlan::none());
+    let mut driver = drive(&over(ctx, store.clone()).mode(BACKGROUND).clock(clock()), &run).await?;
+    for (fate, step) in [(Fate::Refused, 1), (Fate::Lost, 2), (Fate::AckLost, 3)] {
+        store.arm(FaultPlan::none().at(1, fate));
+        driver.save(state(step)).await?;
+        while store.writes() == 0 {
+            tokio::task::yield_now().await;
+        }
+        driver.flush().await?;
+        expect_eq(&format!("what is stored after it was {fate}"), newest(ctx, &run).await?, Some(step))?;
+        expect_eq("the cursor", ctx.head(&run).await?.cursor, cursor(ctx, step))?;
+    }
+    Ok(())
 }
 
 async fn async_ends_with_the_newest(ctx: &Context) -> Verdict {

@@ -32,6 +32,7 @@ fn edit(dice: &Dice<'_>, state: &mut Vec<u8>) {
         }
         _ => *state = dice.bytes(dice.below(4096)),
     }
+    state.truncate(room(dice.0, 64 << 10));
 }
 
 /// With snapshots among the records, so that cuts are read from both.
@@ -46,7 +47,7 @@ async fn random_edits_read_back_at_every_cut(ctx: &Context) -> Verdict {
         let run = ctx.run(&format!("round-{round}"));
         let mut handle = started(mixed(ctx, ctx.a.clone()).begin_state(begin(&run), Vec::new).await?)?;
         let mut expected: Vec<Option<Vec<u8>>> = vec![None];
-        let first = dice.bytes(dice.below(8192));
+        let first = dice.bytes(dice.below(room(ctx, 8192)));
         handle.update(|state| *state = first).await?;
         expected.push(Some(handle.state().clone()));
         for _ in 0..14 {
@@ -85,7 +86,8 @@ async fn random_edits_over_resumes(ctx: &Context) -> Verdict {
 
 async fn a_small_edit_of_a_large_state_is_stored_small(ctx: &Context) -> Verdict {
     let (run, dice) = (ctx.run("run"), Dice(ctx));
-    let mut handle = started(checkpoints(ctx).begin_state(begin(&run), || dice.bytes(256 << 10)).await?)?;
+    let mut handle =
+        started(checkpoints(ctx).begin_state(begin(&run), || dice.bytes(room(ctx, 256 << 10))).await?)?;
     handle.flush().await?;
     for _ in 0..5 {
         let before = ctx.head(&run).await?.sizes;
@@ -103,14 +105,14 @@ async fn a_small_edit_of_a_large_state_is_stored_small(ctx: &Context) -> Verdict
 
 async fn a_growing_state_is_stored_linearly(ctx: &Context) -> Verdict {
     const SAVES: u64 = 48;
-    const BYTES: u64 = 4 << 10;
+    let bytes = room(ctx, 192 << 10) as u64 / SAVES;
     let (run, dice) = (ctx.run("run"), Dice(ctx));
     let mut handle = started(checkpoints(ctx).begin_state(begin(&run), Vec::<u8>::new).await?)?;
     for _ in 0..SAVES {
-        handle.update(|state| state.extend(dice.bytes(BYTES as usize))).await?;
+        handle.update(|state| state.extend(dice.bytes(bytes as usize))).await?;
     }
     let sizes = ctx.head(&run).await?.sizes;
-    let grown = SAVES * BYTES;
+    let grown = SAVES * bytes;
     expect("the records take what the state has grown by", sizes.records < grown + SAVES * 200, sizes)?;
     expect("the snapshots take no more than the records", sizes.snapshots <= sizes.records, sizes)?;
     let last = handle.state().clone();

