@@ -90,7 +90,7 @@ async fn still_there(ctx: &Context, run: &RunId, records: Cursor) -> Verdict {
     let head = ctx.head(run).await?;
     expect_eq("its status", head.status(), Status::Interrupted)?;
     expect_eq("its cursor", head.cursor, records)?;
-    let mut driver = started(checkpoints(ctx).begin_state_in(Json, begin(run), || vec![]).await?)?;
+    let mut driver = started(checkpoints(ctx).begin_state_in(Json, begin(run), Vec::new).await?)?;
     expect_eq("what the right one starts from", driver.state(), &vec![1u64, 2])?;
     driver.update(|state| state.push(3)).await?;
     driver.release(Wake::now()).await?;
