@@ -30,9 +30,9 @@ cases! { lost_ack:
     dropped_reads_hold_nothing_up [Log],
 }
 
-/// Sends `commit` by the other handle until it is settled, checks the answer, and takes it over.
+/// Sends `commit` again, by one handle or the other, checks the answer and takes it over.
 async fn settle(ctx: &Context, driver: &mut Driver, commit: &Commit, round: u32) -> Verdict {
-    let store = if round % 2 == 0 { &ctx.a } else { &ctx.b };
+    let store = if round.is_multiple_of(2) { &ctx.a } else { &ctx.b };
     let settled = store.commit(commit.clone()).await?;
     let cursor = driver.cursor + commit.records.len() as u64;
     let want = (driver.version + 1, cursor);
@@ -165,14 +165,14 @@ async fn a_renewal_dropped_is_settled(ctx: &Context) -> Verdict {
     let mut driver = ctx.create(&run).await?;
     for round in ctx.rounds(16) {
         let before = ctx.head(&run).await?.lease.map(|lease| lease.until);
-        let note = Note { done: u64::from(round), ..Note::default() };
-        let renew = Renew::new(driver.fence, ctx.long() * (round + 2)).note(note.clone());
+        // Without a note: one that is dropped may come late, and then it is the newest.
+        let renew = Renew::new(driver.fence, ctx.long() * (round + 2));
         drop(abandoned(round, ctx.a.renew(&run, renew.clone())).await);
         ctx.b.renew(&run, renew).await?;
         let head = ctx.head(&run).await?;
         let until = head.lease.as_ref().map(|lease| lease.until);
         expect("the lease lasts longer", until > before, (before, until))?;
-        expect_eq("note and version", (head.note, head.version), (Some(note), driver.version))?;
+        expect_eq("fence and version", (head.fence, head.version), (driver.fence, driver.version))?;
     }
     ctx.commit(&mut driver, |commit| commit).await.map(drop)
 }
