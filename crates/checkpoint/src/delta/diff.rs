@@ -2,14 +2,15 @@
 //!
 //! Most saves change little and in place, so the common prefix and suffix go first, at the speed of memory. Within what
 //! is left, each mismatch is first taken for an overwrite: the same shift is tried a little ahead. Where that finds
-//! nothing long enough to be believed, an index of the old middle's blocks is asked, and the best match within a short
-//! look-ahead wins. The look-ahead matters: a queue of like records that lost its first one agrees at the old shift
+//! nothing long enough to be believed, an index of the old blocks from there on is asked, and the best match within a
+//! short look-ahead wins. The look-ahead matters: a queue of like records that lost its first one agrees at the old shift
 //! in all but a few bytes of each record, and at the new shift in everything.
 //!
 //! Time is linear: the index is bounded and its probes are capped; looking ahead uses up a patience that only matched
 //! bytes earn back; and the longer nothing matches, the thinner the search becomes, so that wholly different states
 //! end as one insert soon. The price is that the smallest matches may be missed, and that a repetition of what lies in
-//! the common prefix or suffix is stored again: neither is indexed.
+//! the common suffix, or before the first place that the index was asked for, is stored again: neither is indexed. So
+//! what is appended to a state costs no look at the rest of it.
 
 use std::ops::Range;
 
@@ -52,7 +53,7 @@ pub(crate) fn diff(old: &[u8], new: &Bytes) -> Patch {
     let prefix = common_prefix(old, new);
     let suffix = common_suffix(&old[prefix..], &new[prefix..]);
     let end = new.len() - suffix;
-    let mut search = Search::new(old, prefix..old.len() - suffix, &new[..end]);
+    let mut search = Search::new(old, old.len() - suffix, &new[..end]);
 
     let mut patch = Patch::default();
     patch.copy(0, prefix);
@@ -125,22 +126,23 @@ impl Pair<'_> {
 /// The search for matches, from front to back of the new bytes.
 struct Search<'a> {
     pair: Pair<'a>,
-    middle: Range<usize>,
+    /// Where the common suffix of the old bytes begins.
+    end: usize,
     index: Option<Index>,
     patience: usize,
 }
 
 impl<'a> Search<'a> {
-    /// Looks for the bytes of `new` in `old`, of which only `middle` is worth indexing.
-    fn new(old: &'a [u8], middle: Range<usize>, new: &'a [u8]) -> Self {
-        Self { pair: Pair { old, new }, middle, index: None, patience: PATIENCE }
+    /// Looks for the bytes of `new` in `old`, of which what follows `end` is not worth indexing.
+    fn new(old: &'a [u8], end: usize, new: &'a [u8]) -> Self {
+        Self { pair: Pair { old, new }, end, index: None, patience: PATIENCE }
     }
 
     /// The next match at or after `at`, given that the last one ended at `from` and `at`.
     fn next(&mut self, from: usize, at: usize) -> Option<Match> {
         let mut best = self.same_shift(from, at);
         if best.is_none_or(|best| self.patience > 0 && !self.pair.trusts(&best)) {
-            best = self.any_shift(at, best);
+            best = self.any_shift(from, at, best);
         }
         let found = self.pair.finish(best?);
         self.patience += found.len / EARNING;
@@ -159,13 +161,13 @@ impl<'a> Search<'a> {
     }
 
     /// The best match within the look-ahead, `best` included, or else the first one after it.
-    fn any_shift(&mut self, at: usize, mut best: Option<Match>) -> Option<Match> {
-        let Self { pair, middle, index, patience } = self;
-        let index = index.get_or_insert_with(|| Index::new(&pair.old[middle.clone()]));
+    fn any_shift(&mut self, from: usize, at: usize, mut best: Option<Match>) -> Option<Match> {
+        let Self { pair, end, index, patience } = self;
+        let index = index.get_or_insert_with(|| Index::new(pair.old, from.min(*end)..*end));
         let mut position = at;
         while let Some(block) = pair.new.get(position..).and_then(<[u8]>::first_chunk) {
             for candidate in index.candidates(block) {
-                let found = pair.grow(middle.start + candidate, position, at);
+                let found = pair.grow(candidate, position, at);
                 if found.len >= BLOCK && best.is_none_or(|best| found.beats(&best, at)) {
                     best = Some(found);
                 }
@@ -195,6 +197,8 @@ impl<'a> Search<'a> {
 /// Bounded however large the state is, by a wider stride; a block that occurs over and over fills its few slots and
 /// is dropped from then on, so that a state full of zeros costs no more than another.
 struct Index {
+    /// Where the first block lies.
+    start: usize,
     stride: usize,
     slots: Vec<Slot>,
 }
@@ -203,11 +207,12 @@ struct Index {
 type Slot = (u32, u32);
 
 impl Index {
-    /// Enters a block at each stride.
-    fn new(bytes: &[u8]) -> Self {
+    /// Enters a block of the range at each stride.
+    fn new(old: &[u8], range: Range<usize>) -> Self {
+        let (start, bytes) = (range.start, &old[range]);
         let stride = MIN_STRIDE.max(bytes.len() / MAX_BLOCKS);
         let blocks = bytes.windows(BLOCK).step_by(stride);
-        let mut index = Self { stride, slots: vec![(0, 0); (2 * blocks.len()).next_power_of_two()] };
+        let mut index = Self { start, stride, slots: vec![(0, 0); (2 * blocks.len()).next_power_of_two()] };
         for (block, number) in blocks.filter_map(<[u8]>::first_chunk).zip(1..) {
             let (home, tag) = index.place(block);
             if let Some(free) = index.probes(home).find(|&slot| index.slots[slot] == (0, 0)) {
@@ -221,7 +226,7 @@ impl Index {
     fn candidates(&self, block: &[u8; BLOCK]) -> impl Iterator<Item = usize> + '_ {
         let (home, tag) = self.place(block);
         let entries = self.probes(home).map(|slot| self.slots[slot]).take_while(|slot| *slot != (0, 0));
-        entries.filter(move |slot| slot.0 == tag).map(|slot| (slot.1 as usize - 1) * self.stride)
+        entries.filter(move |slot| slot.0 == tag).map(|slot| self.start + (slot.1 as usize - 1) * self.stride)
     }
 
     /// The slot that a block would have to itself, and its tag.

@@ -1,21 +1,19 @@
 //! Wall time, CPU time of this thread, and medians.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
+
+use nix::time::{ClockId, clock_gettime};
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures the real time")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// The CPU time that this thread has used: the first field of schedstat, in nanoseconds (proc(5)). Zero where the
-/// kernel does not tell, and then the figures made of it are zero, which nobody mistakes for a measurement.
+/// The CPU time that this thread has used (clock_gettime(2), `CLOCK_THREAD_CPUTIME_ID`).
 pub(crate) fn cpu() -> Duration {
-    let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanos = stat.split_ascii_whitespace().next().and_then(|field| field.parse().ok());
-    Duration::from_nanos(nanos.unwrap_or(0))
+    let used =
+        clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("Linux measures the CPU time of threads");
+    Duration::from(used)
 }
 
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
