@@ -60,6 +60,11 @@ impl Background {
         since
     }
 
+    /// Whether a state was handed over that is not durable yet.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.slot().since.is_some()
+    }
+
     /// The error of a save in the background, once. What it could not save is handed over again.
     pub(crate) fn take_error(&self) -> Result<()> {
         let Some(error) = self.slot().error.take() else { return Ok(()) };

@@ -170,6 +170,11 @@ impl StoreCheckpointer {
         }
     }
 
+    /// Whether a state is still under way in the background.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.background.as_ref().is_some_and(Background::is_behind)
+    }
+
     /// Writes the newest state that is not durable, and records that are pending.
     async fn write_pending(&mut self) -> Result<Saved> {
         self.check_open()?;

@@ -33,6 +33,13 @@ struct Link<C> {
     owing: bool,
 }
 
+impl<C> Link<C> {
+    /// Whether the newest state is not durable: kept for later, or under way in the background.
+    fn owes(&self) -> bool {
+        self.owing || self.checkpointer.as_ref().is_some_and(|checkpointer| checkpointer.is_behind())
+    }
+}
+
 impl<C: Codec> Link<C> {
     /// Whether a save now would be kept for later. Then a newer state is owed.
     fn holds(&mut self) -> Result<bool> {
@@ -104,7 +111,7 @@ impl<C: Codec> Link<C> {
 
 impl<C> Drop for Link<C> {
     fn drop(&mut self) {
-        if let (true, Some(checkpointer)) = (self.owing, &self.checkpointer) {
+        if let (true, Some(checkpointer)) = (self.owes(), &self.checkpointer) {
             warn!(run = ?checkpointer.run(), "dropped with a state that is not durable; flush, release or end the run first");
         }
     }
@@ -143,7 +150,7 @@ macro_rules! common {
 
         /// Whether the newest state is not durable yet.
         pub fn is_owing(&self) -> bool {
-            self.link.owing
+            self.link.owes()
         }
 
         /// The program's own records after the restored state, once.

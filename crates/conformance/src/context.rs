@@ -8,8 +8,9 @@ use std::{
 };
 
 use milepost_core::{
-    Bytes, Capabilities, Clock, Commit, Committed, Cursor, Fence, Head, Ids, Kind, Manifest, MessageKey, NewMessage,
-    NewRecord, Open, Opened, OperationId, Outcome, Refusal, Retain, RunId, RunInfo, SeededIds, Store, SystemClock, Version,
+    Bytes, Capabilities, Clock, Commit, Committed, Cursor, Fence, Head, Ids, Kind, Manifest, MessageKey,
+    NewMessage, NewRecord, Open, Opened, OperationId, Outcome, Refusal, Retain, RunId, RunInfo, SeededIds,
+    Store, SystemClock, Version,
 };
 use tokio::{sync::Barrier, task::JoinSet};
 

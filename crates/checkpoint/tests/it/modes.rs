@@ -300,6 +300,19 @@ async fn dropping_what_is_owed_warns() {
     assert_eq!(warnings(async { drop(run) }).await, 0);
 }
 
+#[tokio::test]
+async fn what_is_under_way_in_the_background_is_owed_until_it_is_durable() {
+    let world = World::new();
+    let mut run = drive_state(&world.checkpoints().mode(BACKGROUND), 0u64).await;
+    world.spy.yields(3);
+    run.update(|state| *state += 1).await.unwrap();
+    assert!(run.is_owing(), "it is only under way");
+    settle().await;
+    assert!(!run.is_owing());
+    run.update(|state| *state += 1).await.unwrap();
+    assert_eq!(warnings(async { drop(run) }).await, 1);
+}
+
 /// Counts the warnings of a piece of work.
 async fn warnings(work: impl Future<Output = ()>) -> usize {
     struct Counter(Arc<AtomicUsize>);
