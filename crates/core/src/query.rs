@@ -174,6 +174,7 @@ pub enum Delete {
     Finished(Incarnation),
     /// This life of the run, and nobody's lease on it is valid.
     NotDriven(Incarnation),
-    /// Whatever bears the id.
+    /// Whatever bears the id. A deletion under this guard whose future is dropped may land late, on the run's next life;
+    /// the others cannot.
     Any,
 }

@@ -16,6 +16,8 @@ use crate::{
 /// # What every method holds to
 ///
 /// - **Atomicity.** A write happens whole or not at all, and becomes visible at once, to every handle of every process.
+///   Histories of one run are linearizable (cases: `concurrency`).
+/// - **Names are bytes.** No character of a run id, a label or any other text means anything to a store (cases: `ids`).
 /// - **Durability.** When a write returns `Ok`, it is durable to the level that [`Capabilities::durability`] declares.
 /// - **Refusals** change nothing that can be read. They come in the documented order; the first that applies is given.
 /// - **Errors of a write** say whether it may have happened ([`crate::Error::applied`]). After [`crate::Applied::Maybe`]
@@ -161,7 +163,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn list(&self, query: Query) -> BoxStream<'static, Result<Head>>;
 
     /// Waits for what is in flight and closes the backend; every later call, of every clone of the handle, is
-    /// [`crate::ErrorKind::Closed`]. Closing twice is harmless.
+    /// [`crate::ErrorKind::Closed`], and so is the next item of a stream that is being read or followed. Closing twice is
+    /// harmless. Cases: `capabilities`.
     async fn close(&self) -> Result<()>;
 }
 

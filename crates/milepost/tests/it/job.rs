@@ -5,17 +5,28 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::LazyLock,
     thread::sleep,
     time::Duration,
 };
 
-/// The example `index`, built beside this test.
-fn program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let program = profile.join("examples").join("index");
-    assert!(program.is_file(), "{} is missing: `cargo build --examples` makes it", program.display());
-    program
+/// The example `index`, built beside this test from the sources as they are. The arguments are those of `test-all`, so
+/// that nothing is compiled twice.
+fn program() -> &'static Path {
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+        let test = std::env::current_exe().unwrap();
+        let profile = test.parent().and_then(Path::parent).unwrap();
+        let release = (!cfg!(debug_assertions)).then_some("--release");
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--workspace", "--examples"])
+            .args(release)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdin(Stdio::null())
+            .status();
+        assert!(built.unwrap().success(), "the example does not build");
+        profile.join("examples").join("index")
+    });
+    &PROGRAM
 }
 
 /// A run of the job in a folder of its own.

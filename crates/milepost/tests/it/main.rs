@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod budget;
 mod job;
 mod kill;
 mod urls;
