@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut rows: Vec<Row> = Vec::new();
     let many = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     eprintln!("SQLite against its raw driver, {turns} turns …");
-    rows.extend(many.block_on(sqlite::rows(turns))?);
+    rows.extend(many.block_on(many.spawn(sqlite::rows(turns)))?.map_err(|error| error.to_string())?);
     drop(many);
     let one = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     eprintln!("states: growth, scattered edits, resume …");
