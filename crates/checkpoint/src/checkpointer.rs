@@ -143,13 +143,7 @@ impl StoreCheckpointer {
         self.take_back();
         let result = engine.save(state, wish).await;
         drop(engine);
-        match result {
-            Ok(saved) => {
-                self.saved(saved, began);
-                Ok(saved)
-            }
-            Err(error) => self.soften(error, Saved::Throttled),
-        }
+        self.conclude(result, began)
     }
 
     /// Takes what the background has not begun to save, unless there is something newer. Needs the engine: the state
@@ -159,8 +153,12 @@ impl StoreCheckpointer {
         self.pending = self.pending.take().or(older);
     }
 
-    /// The newest state is durable.
-    fn saved(&mut self, saved: Saved, began: Duration) {
+    /// Takes over what came of saving the newest state: it is durable now, or stays pending.
+    fn conclude(&mut self, result: Result<Saved>, began: Duration) -> Result<Saved> {
+        let saved = match result {
+            Ok(saved) => saved,
+            Err(error) => return self.soften(error, Saved::Throttled),
+        };
         self.pending = None;
         if let Some(background) = &self.background {
             background.caught_up();
@@ -168,6 +166,7 @@ impl StoreCheckpointer {
         if matches!(saved, Saved::Persisted { .. }) {
             self.throttle().saved(began);
         }
+        Ok(saved)
     }
 
     /// Whether a state is still under way in the background.
@@ -192,13 +191,7 @@ impl StoreCheckpointer {
             },
         };
         drop(engine);
-        match result {
-            Ok(saved) => {
-                self.saved(saved, began);
-                Ok(saved)
-            }
-            Err(error) => self.soften(error, Saved::Throttled),
-        }
+        self.conclude(result, began)
     }
 
     /// Saves the last state and ends what this process has with the run, in one commit.
