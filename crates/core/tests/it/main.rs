@@ -1,0 +1,6 @@
+//! The contract's values: what they refuse, how they read, what stays the same for ever.
+
+mod checks;
+mod golden;
+mod reads;
+mod time;
