@@ -2,5 +2,7 @@
 
 mod checks;
 mod golden;
+mod heads;
+mod queries;
 mod reads;
 mod time;

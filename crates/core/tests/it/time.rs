@@ -6,37 +6,11 @@ use std::{
 };
 
 use milepost_core::{
-    Bytes, Clock, Failure, FailureKind, Fence, Head, Incarnation, Lease, Manifest, ManualClock, Outcome,
-    Owner, Retain, RunId, RunInfo, Sizes, Status, SystemClock, Timestamp, Token,
+    Bytes, Clock, Failure, FailureKind, Fence, Head, Incarnation, Lease, ManualClock, Outcome, Owner, Retain,
+    Status, SystemClock, Timestamp, Token,
 };
 
-const NOW: Timestamp = Timestamp(1_000);
-
-fn head() -> Head {
-    Head {
-        run: RunId::from_static("run"),
-        info: RunInfo::named("name"),
-        manifest: Manifest::of(b""),
-        version: 1,
-        cursor: 0,
-        first: 1,
-        snapshots: Vec::new(),
-        fence: Fence { incarnation: Incarnation(1), epoch: 1, token: Token(1) },
-        lease: None,
-        due: None,
-        lapses: 0,
-        newest_message: 0,
-        note: None,
-        created_at: Timestamp(0),
-        updated_at: Timestamp(0),
-        sizes: Sizes::default(),
-        origin: None,
-        draft: false,
-        outcome: None,
-        delete_after: None,
-        at: NOW,
-    }
-}
+use crate::heads::{NOW, head};
 
 fn lease(until: i64) -> Option<Lease> {
     Some(Lease { owner: Owner::new("me"), until: Timestamp(until) })
