@@ -1,0 +1,62 @@
+//! Real servers for Milepost's tests, and a proxy that stands in front of them and fails on purpose.
+//!
+//! Each server is found on the machine (or installed, when root on a Debian), started as a direct child on a free port
+//! in a temporary folder, and answers before its constructor returns:
+//!
+//! ```no_run
+//! use milepost_servers::{Postgres, Server};
+//!
+//! let postgres = Postgres::start()?;
+//! println!("{}", postgres.url());
+//! postgres.kill()?; // SIGKILL, backends included
+//! postgres.restart()?; // the same port and data
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+//!
+//! | server | start | what it is |
+//! |---|---|---|
+//! | PostgreSQL | [`Postgres::start`], [`Postgres::options`] | a cluster of its own, fsync on, 200 connections |
+//! | PgBouncer | [`PgBouncer::start`], [`PgBouncer::before`] | in transaction mode, in front of a PostgreSQL |
+//! | Redis | [`Redis::start`], [`Redis::options`] | append-only file, fsync before each answer |
+//! | Redis Cluster | [`RedisCluster::start`] | three masters on loopback |
+//! | S3 | [`Ministack::start`] | the object store of the Python package `ministack`, persistent, any key |
+//!
+//! # What the environment gives
+//!
+//! A test that can share a server asks [`postgres`], [`pgbouncer`], [`redis`], [`redis_cluster`] or [`s3`]: the URL in
+//! `MILEPOST_TEST_POSTGRES_URL` (and so on, see [`Kind::variable`]) if there is one, else a server started for this
+//! process. `cargo xtask test-all` sets the variables, so that a thousand test processes share one server.
+//!
+//! # Nothing is left behind
+//!
+//! Dropping a server kills it and removes its folder. When the process ends without that, however it ends, a watchdog
+//! does the same: a small shell that waits for the end of a pipe whose other end only this process holds. A server that
+//! cannot be had is an error with the command that installs it, never a skip.
+
+mod account;
+mod address;
+mod answer;
+mod cache;
+mod daemon;
+mod given;
+mod home;
+mod kind;
+mod ministack;
+mod pgbouncer;
+mod port;
+mod postgres;
+mod redis;
+mod redis_cluster;
+mod run;
+mod tools;
+mod wait;
+
+pub use address::address_of;
+pub use given::{Given, pgbouncer, postgres, redis, redis_cluster, s3};
+pub use home::Left;
+pub use kind::{Kind, Server};
+pub use ministack::Ministack;
+pub use pgbouncer::PgBouncer;
+pub use postgres::{Postgres, PostgresOptions};
+pub use redis::{Redis, RedisOptions};
+pub use redis_cluster::RedisCluster;

@@ -1,0 +1,141 @@
+//! An S3 server: the object store of the Python package `ministack`, which keeps its word on conditional creates.
+
+use std::ffi::OsString;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+
+use crate::account::Account;
+use crate::daemon::{Daemon, Launch};
+use crate::home::{Home, Left};
+use crate::kind::Server;
+use crate::run::run;
+use crate::tools::Tools;
+use crate::{answer, cache, port};
+
+/// The version that was tried: one winner of racing creates, and nothing acknowledged is lost to a kill.
+const PACKAGE: &str = "ministack==1.5.33";
+
+const PYTHON: Tools =
+    Tools { programs: &["python3"], folders: &["/usr/bin"], debian: &["python3", "python3-venv"] };
+
+/// The bucket that is there from the beginning.
+const BUCKET: &str = "milepost";
+
+/// An S3 server with one bucket. It takes any key and does not check signatures.
+#[derive(Debug)]
+pub struct Ministack {
+    daemon: Daemon,
+    home: Arc<Home>,
+    address: SocketAddr,
+}
+
+impl Ministack {
+    /// Starts it, its objects kept on disk, and makes the bucket.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be had, with what to install; when it does not come up, with what it said.
+    pub fn start() -> anyhow::Result<Self> {
+        let program = installed()?;
+        let home = Arc::new(Home::new("s3")?);
+        let objects = home.path().join("objects");
+        fs::create_dir(&objects)?;
+        let port = port::free()?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let environment: Vec<(&'static str, OsString)> = vec![
+            ("BIND_HOST", Ipv4Addr::LOCALHOST.to_string().into()),
+            ("GATEWAY_PORT", port.to_string().into()),
+            ("SERVICES", "s3".into()),
+            ("S3_PERSIST", "1".into()),
+            ("S3_DATA_DIR", objects.into()),
+            // Whatever else it writes ends with its folder, too.
+            ("HOME", home.path().into()),
+            ("TMPDIR", home.path().into()),
+        ];
+        let launch = Launch {
+            name: "ministack".to_owned(),
+            program,
+            arguments: Vec::new(),
+            environment,
+            account: Account::OWN,
+        };
+        let ready =
+            move |_| answer::http(address, "GET", "/_ministack/health").is_ok_and(|status| status == 200);
+        let daemon = Daemon::start(home.clone(), launch, ready)?;
+        let server = Self { daemon, home, address };
+        match answer::http(address, "PUT", &format!("/{BUCKET}"))? {
+            200 => Ok(server),
+            status => bail!("the bucket {BUCKET} cannot be made: status {status}"),
+        }
+    }
+
+    /// Its address as S3 clients take it.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The bucket that is there from the beginning.
+    pub fn bucket(&self) -> &'static str {
+        BUCKET
+    }
+}
+
+/// The program, in a virtual environment that is made once a machine.
+fn installed() -> anyhow::Result<PathBuf> {
+    let folder = cache::folder()?.join(PACKAGE.replace("==", "-"));
+    let (program, complete) = (folder.join("bin").join("ministack"), folder.join("complete"));
+    if complete.exists() && program.exists() {
+        return Ok(program);
+    }
+    let _one_at_a_time = cache::lock("ministack")?;
+    if complete.exists() && program.exists() {
+        return Ok(program);
+    }
+    install(&folder).with_context(|| {
+        format!(
+            "{PACKAGE} cannot be installed with `python3 -m venv` and `pip install {PACKAGE}` \
+             (on a Debian: `apt-get install -y python3-venv`)"
+        )
+    })?;
+    fs::write(&complete, PACKAGE)?;
+    Ok(program)
+}
+
+fn install(folder: &Path) -> anyhow::Result<()> {
+    let python = PYTHON.program("python3")?;
+    run(Command::new(python).args(["-m", "venv", "--clear"]).arg(folder))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PACKAGE];
+    run(Command::new(folder.join("bin").join("python")).args(pip)).map(drop)
+}
+
+impl Server for Ministack {
+    /// The bucket, with endpoint, region and keys as parameters.
+    fn url(&self) -> String {
+        format!(
+            "s3://{BUCKET}?endpoint={}&region=us-east-1&access_key_id=test&secret_access_key=test&allow_http=1",
+            self.endpoint()
+        )
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn kill(&self) -> anyhow::Result<()> {
+        self.daemon.kill()
+    }
+
+    fn restart(&self) -> anyhow::Result<()> {
+        self.daemon.restart()
+    }
+
+    fn leave(&self) -> Left {
+        self.home.leave();
+        Left { processes: self.daemon.leave().into_iter().collect(), folder: self.home.path().to_owned() }
+    }
+}
