@@ -419,7 +419,8 @@ impl fmt::Display for Error {
         if let Some(run) = &self.0.run {
             write!(f, " of run {run:?}")?;
         }
-        if self.0.backend.is_some() || self.0.operation.is_some() || self.0.run.is_some() {
+        // Where it happened is said by `during` alone, which names a backend always.
+        if self.0.backend.is_some() {
             f.write_str(": ")?;
         }
         f.write_str(&self.0.message)

@@ -3,9 +3,9 @@
 use std::error::Error as _;
 
 use milepost_core::{
-    Applied, Bytes, Capabilities, Capability, CapabilitySet, Digest, Durability, Error, ErrorKind, Failure,
-    FailureKind, Kind, Manifest, Message, MessageKey, NewMessage, NewRecord, Operation, OperationId, Outcome,
-    Owner, RunId, RunInfo, Status, Timestamp,
+    Applied, Bytes, Capabilities, Capability, CapabilitySet, Checksum, Digest, Durability, Error, ErrorKind,
+    Failure, FailureKind, Kind, Manifest, Message, MessageKey, NewMessage, NewRecord, Operation, OperationId,
+    Outcome, Owner, RunId, RunInfo, Status, Timestamp,
 };
 
 #[test]
@@ -54,6 +54,7 @@ fn digests_read_as_hexadecimal_digits() {
     assert_eq!(Digest::of(b"").to_string(), EMPTY);
     assert_eq!(format!("{:?}", Digest::of(b"")), EMPTY);
     assert_eq!(Manifest::of(b"").to_string(), EMPTY);
+    assert_eq!(format!("{:?}", Checksum([0xab; 16])), "ab".repeat(16));
 }
 
 #[test]
