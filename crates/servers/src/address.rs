@@ -1,6 +1,7 @@
 //! The server's address inside a URL.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::Range;
 
 use anyhow::{Context, bail};
 
@@ -17,24 +18,60 @@ use anyhow::{Context, bail};
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 pub fn address_of(url: &str) -> anyhow::Result<SocketAddr> {
-    // The last one: an object store's own scheme is followed by its bucket, its endpoint's by the host.
-    let (before, after) = url.rsplit_once("//").with_context(|| format!("{url:?} names no host"))?;
-    let authority = after.split(['/', '?', '#', '&']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let scheme = before.trim_end_matches(':');
-    let scheme = scheme.rsplit(['=', '+']).next().unwrap_or(scheme);
-    let port = match scheme {
-        "postgres" | "postgresql" => 5432,
-        "redis" | "rediss" | "cluster" => 6379,
-        "http" => 80,
-        "https" => 443,
-        _ => bail!("{url:?}: the scheme {scheme:?} has no host"),
+    let Place { scheme, host, has_port } = place_of(url)?;
+    let host = &url[host];
+    let named = match (has_port, scheme) {
+        (true, _) => host.to_owned(),
+        (false, "postgres" | "postgresql") => format!("{host}:5432"),
+        (false, "redis") => format!("{host}:6379"),
+        (false, "http") => format!("{host}:80"),
+        (false, _) => bail!("{scheme}: the host has no port"),
     };
-    let has_port =
-        host.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
-    let named = if has_port { host.to_owned() } else { format!("{host}:{port}") };
     let found = named.to_socket_addrs().with_context(|| format!("cannot look up {named:?}"))?.next();
     found.with_context(|| format!("{named:?} has no address"))
+}
+
+/// The protocol that is spoken there.
+#[cfg(feature = "proxy")]
+pub(crate) fn protocol_of(url: &str) -> anyhow::Result<crate::Protocol> {
+    Ok(match place_of(url)?.scheme {
+        "postgres" | "postgresql" => crate::Protocol::Postgres,
+        "redis" => crate::Protocol::Redis,
+        "http" => crate::Protocol::Http,
+        scheme => bail!("{scheme}: no protocol that a proxy here can follow"),
+    })
+}
+
+/// The same URL with another address.
+#[cfg(feature = "proxy")]
+pub(crate) fn with_address(url: &str, address: SocketAddr) -> anyhow::Result<String> {
+    let host = place_of(url)?.host;
+    Ok(format!("{}{address}{}", &url[..host.start], &url[host.end..]))
+}
+
+/// Where in a URL its host stands, with the port.
+struct Place<'a> {
+    scheme: &'a str,
+    host: Range<usize>,
+    has_port: bool,
+}
+
+fn place_of(url: &str) -> anyhow::Result<Place<'_>> {
+    // The last one: an object store's own scheme is followed by its bucket, its endpoint's by the host.
+    let slashes = url.rfind("://").context("the URL names no host")?;
+    let scheme = url[..slashes].rsplit(['=', '&', '?']).next().unwrap_or_default();
+    // As with `redis+cluster`: what stands before the sign is the protocol.
+    let scheme = scheme.split('+').next().unwrap_or_default();
+    if !["postgres", "postgresql", "redis", "http"].contains(&scheme) {
+        bail!("{scheme}: a URL of this scheme names no host");
+    }
+    let start = slashes + 3;
+    let end = url[start..].find(['/', '?', '#', '&']).map_or(url.len(), |length| start + length);
+    let start = url[start..end].rfind('@').map_or(start, |at| start + at + 1);
+    let port = url[start..end].rsplit_once(':').map(|(_, port)| port);
+    let has_port =
+        port.is_some_and(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()));
+    Ok(Place { scheme, host: start..end, has_port })
 }
 
 #[cfg(test)]
@@ -55,5 +92,18 @@ mod tests {
         }
         assert!(address_of("memory:").is_err());
         assert!(address_of("s3://bucket/prefix").is_err());
+    }
+
+    #[cfg(feature = "proxy")]
+    #[test]
+    fn the_address_is_replaced_where_it_stands() {
+        let address = "127.0.0.1:4711".parse().unwrap();
+        for (url, replaced) in [
+            ("postgres://u:p@localhost/db?schema=x", "postgres://u:p@127.0.0.1:4711/db?schema=x"),
+            ("redis+cluster://127.0.0.1:7000", "redis+cluster://127.0.0.1:4711"),
+            ("s3://b/a?endpoint=http://127.0.0.1:9000&x=y", "s3://b/a?endpoint=http://127.0.0.1:4711&x=y"),
+        ] {
+            assert_eq!(with_address(url, address).unwrap(), replaced);
+        }
     }
 }

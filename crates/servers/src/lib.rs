@@ -27,6 +27,11 @@
 //! `MILEPOST_TEST_POSTGRES_URL` (and so on, see [`Kind::variable`]) if there is one, else a server started for this
 //! process. `cargo xtask test-all` sets the variables, so that a thousand test processes share one server.
 //!
+//! # Failing on purpose
+//!
+//! [`Proxy`] stands between a client and any of them (but a cluster, whose nodes name each other's addresses). It counts
+//! requests and round trips, and loses replies, delays, falls silent, refuses or cuts when it is told to.
+//!
 //! # Nothing is left behind
 //!
 //! Dropping a server kills it and removes its folder. When the process ends without that, however it ends, a watchdog
@@ -45,6 +50,8 @@ mod ministack;
 mod pgbouncer;
 mod port;
 mod postgres;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod redis;
 mod redis_cluster;
 mod run;
@@ -58,5 +65,7 @@ pub use kind::{Kind, Server};
 pub use ministack::Ministack;
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Postgres, PostgresOptions};
+#[cfg(feature = "proxy")]
+pub use proxy::{Counts, Loss, Protocol, Proxy};
 pub use redis::{Redis, RedisOptions};
 pub use redis_cluster::RedisCluster;

@@ -3,4 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod lifetime;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod servers;
+mod talk;
