@@ -9,7 +9,10 @@ use milepost_core::{
     Sizes, Takeover, Timestamp, Token, Wake,
 };
 
-use crate::image::{Image, LastCommit, LastOpen, Remembered};
+use crate::{
+    Request,
+    image::{Image, LastCommit, LastOpen, Remembered},
+};
 
 /// The random bits of an open, drawn beforehand so that [`apply`] is a pure function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,26 +70,12 @@ pub fn apply(
 ) -> Result<Answer> {
     match write {
         Write::Open(open, mint) => {
-            open.check(run, capabilities)?;
-            apply_open(image, run, open, mint, capabilities, now)
-                .map(|opened| Answer::Opened(Box::new(opened)))
+            (open, mint).apply(image, run, capabilities, now).map(|opened| Answer::Opened(Box::new(opened)))
         }
-        Write::Commit(commit) => {
-            commit.check(capabilities)?;
-            let image = image.as_mut().ok_or(Refusal::NotFound)?;
-            apply_commit(image, commit, capabilities, now).map(Answer::Committed)
-        }
-        Write::Renew(renew) => {
-            renew.check()?;
-            let image = image.as_mut().ok_or(Refusal::NotFound)?;
-            apply_renew(image, renew, capabilities, now).map(|()| Answer::Renewed)
-        }
-        Write::Send(message) => {
-            message.check(run, capabilities)?;
-            let image = image.as_mut().ok_or(Refusal::NotFound)?;
-            apply_send(image, message, now).map(Answer::Sent)
-        }
-        Write::Delete(guard) => apply_delete(image, guard, now).map(Answer::Deleted),
+        Write::Commit(commit) => commit.apply(image, run, capabilities, now).map(Answer::Committed),
+        Write::Renew(renew) => renew.apply(image, run, capabilities, now).map(|()| Answer::Renewed),
+        Write::Send(message) => message.apply(image, run, capabilities, now).map(Answer::Sent),
+        Write::Delete(guard) => guard.apply(image, run, capabilities, now).map(Answer::Deleted),
     }
 }
 
@@ -94,7 +83,7 @@ fn lease_end(now: Timestamp, ttl: std::time::Duration, capabilities: &Capabiliti
     now + ttl.max(capabilities.limits.min_ttl)
 }
 
-fn apply_open(
+pub(crate) fn open(
     slot: &mut Option<Image>,
     run: &RunId,
     open: Open,
@@ -208,7 +197,7 @@ fn check_fence(head: &Head, fence: Fence) -> Result<()> {
     Ok(())
 }
 
-fn apply_commit(
+pub(crate) fn commit(
     image: &mut Image,
     commit: Commit,
     capabilities: &Capabilities,
@@ -393,7 +382,12 @@ fn release(image: &mut Image, wake: Wake, now: Timestamp) {
     image.wake_after = wake.after;
 }
 
-fn apply_renew(image: &mut Image, renew: Renew, capabilities: &Capabilities, now: Timestamp) -> Result<()> {
+pub(crate) fn renew(
+    image: &mut Image,
+    renew: Renew,
+    capabilities: &Capabilities,
+    now: Timestamp,
+) -> Result<()> {
     let head = &mut image.head;
     if renew.fence.incarnation != head.fence.incarnation {
         return Err(Refusal::NotFound.into());
@@ -407,7 +401,7 @@ fn apply_renew(image: &mut Image, renew: Renew, capabilities: &Capabilities, now
     Ok(())
 }
 
-fn apply_send(image: &mut Image, message: NewMessage, now: Timestamp) -> Result<Sent> {
+pub(crate) fn send(image: &mut Image, message: NewMessage, now: Timestamp) -> Result<Sent> {
     let head = &mut image.head;
     if message.incarnation.is_some_and(|incarnation| incarnation != head.fence.incarnation) {
         return Err(Refusal::NotFound.into());
@@ -436,7 +430,7 @@ fn apply_send(image: &mut Image, message: NewMessage, now: Timestamp) -> Result<
     Ok(Sent::Accepted { number })
 }
 
-fn apply_delete(slot: &mut Option<Image>, guard: Delete, now: Timestamp) -> Result<bool> {
+pub(crate) fn delete(slot: &mut Option<Image>, guard: Delete, now: Timestamp) -> Result<bool> {
     let Some(image) = slot else { return Ok(false) };
     let head = &image.head;
     let clash = match guard {

@@ -117,6 +117,17 @@ impl Image {
         self.blobs.iter().map(|(name, body)| BlobInfo { name: *name, size: body.len() as u64 }).collect()
     }
 
+    /// Ends the lease now, if somebody holds it for longer: for embedded stores, which keep the holder's
+    /// [`Process`](milepost_core::Process) beside the image and see that it is gone. The run is due then, and who opens
+    /// it takes over a lease that was never released. A draft is never due.
+    pub fn end_lease(&mut self, now: Timestamp) {
+        let head = &mut self.head;
+        if let Some(lease) = &mut head.lease {
+            lease.until = lease.until.min(now);
+            head.due = head.due.map(|due| due.min(now));
+        }
+    }
+
     fn check_incarnation(&self, span: &Span) -> Result<()> {
         if span.incarnation.is_some_and(|incarnation| incarnation != self.head.fence.incarnation) {
             return Err(Refusal::NotFound.into());

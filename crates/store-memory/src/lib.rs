@@ -25,9 +25,17 @@
 //! ```
 
 mod apply;
+mod batch;
 mod image;
+mod listing;
+mod page;
+mod request;
 mod store;
 
 pub use apply::{Answer, Mint, Write, apply};
+pub use batch::one_by_one;
 pub use image::Image;
+pub use listing::Listing;
+pub use page::{Entry, Page, paged};
+pub use request::Request;
 pub use store::{MemoryStore, MemoryStoreBuilder};

@@ -1,11 +1,14 @@
 //! The thin store around the pure rules: a map of images behind a lock, and streams that read it page by page.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::BTreeMap,
     fmt,
     future::ready,
     ops::Bound,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -13,28 +16,31 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use milepost_core::{
     At, BlobInfo, BoxStream, Capabilities, Capability, Clock, Commit, Committed, Delete, Digest, Durability,
-    Error, ErrorKind, Head, Ids, Message, NewMessage, Open, Opened, Operation, Order, Query, Record, Refusal,
-    Renew, Result, RunId, Sent, Snapshot, Span, Store, SystemClock, SystemIds, Timestamp,
+    Error, ErrorKind, Head, Ids, Message, NewMessage, Open, Opened, Operation, Query, Record, Refusal, Renew,
+    Result, RunId, Sent, Snapshot, Span, Store, SystemClock, SystemIds,
 };
 use tokio::sync::watch;
 
-use crate::{Answer, Image, Mint, Write, apply};
+use crate::{Entry, Image, Listing, Mint, Page, Request, one_by_one, paged};
 
 const BACKEND: &str = "memory";
-const PAGE: usize = 256;
 
-/// A store in the memory of this process: clones share the data, and it dies with the last of them.
+/// A store in the memory of this process: clones and [`MemoryStore::handle`]s share the data, and it dies with the last
+/// of them.
 ///
 /// For tests and for trying things out. A run that must survive its process needs another one.
 #[derive(Clone)]
-pub struct MemoryStore(Arc<Shared>);
+pub struct MemoryStore {
+    shared: Arc<Shared>,
+    /// Of this handle and its clones.
+    closed: Arc<AtomicBool>,
+}
 
 struct Shared {
     capabilities: Capabilities,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
-    /// `None` once the store has been closed.
-    runs: Mutex<Option<Runs>>,
+    runs: Mutex<Runs>,
     /// Changes with every write, for who follows.
     changed: watch::Sender<()>,
 }
@@ -71,13 +77,14 @@ impl MemoryStoreBuilder {
 
     /// The store, empty.
     pub fn build(self) -> MemoryStore {
-        MemoryStore(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             capabilities: self.capabilities,
             clock: self.clock,
             ids: self.ids,
-            runs: Mutex::new(Some(BTreeMap::new())),
+            runs: Mutex::default(),
             changed: watch::Sender::new(()),
-        }))
+        });
+        MemoryStore { shared, closed: Arc::default() }
     }
 }
 
@@ -89,7 +96,7 @@ impl Default for MemoryStore {
 
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStore").field("capabilities", &self.0.capabilities).finish_non_exhaustive()
+        f.debug_struct("MemoryStore").field("capabilities", &self.shared.capabilities).finish_non_exhaustive()
     }
 }
 
@@ -108,9 +115,18 @@ impl MemoryStore {
         }
     }
 
+    /// Another handle on the same data, which is open until it is closed itself.
+    pub fn handle(&self) -> Self {
+        Self { shared: self.shared.clone(), closed: Arc::default() }
+    }
+
     fn with<T>(&self, f: impl FnOnce(&mut Runs) -> Result<T>) -> Result<T> {
-        let mut runs = self.0.runs.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        f(runs.as_mut().ok_or_else(|| Error::new(ErrorKind::Closed, "the store has been closed"))?)
+        let mut runs = self.shared.runs.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // Asked under the lock, so that nothing is under way any more when `close` has had it.
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Closed, "the store has been closed"));
+        }
+        f(&mut runs)
     }
 
     /// Reads one run.
@@ -120,16 +136,30 @@ impl MemoryStore {
     }
 
     fn require_blobs(&self, run: &RunId, operation: Operation) -> Result<()> {
-        let required = self.0.capabilities.require(Capability::Blobs);
+        let required = self.shared.capabilities.require(Capability::Blobs);
         required.map_err(|error| error.during(BACKEND, operation, Some(run)))
     }
 
-    /// Applies one write, and tells who follows.
-    fn write(&self, run: &RunId, operation: Operation, write: Write) -> Result<Answer> {
-        let Shared { capabilities, clock, changed, .. } = &*self.0;
+    /// The next page of a listing.
+    fn page(&self, listing: &mut Listing) -> Result<Vec<Head>> {
+        self.with(|runs| {
+            let after = listing.after().map_or(Bound::Unbounded, |run| Bound::Excluded(run.clone()));
+            for image in runs.range((after, Bound::Unbounded)).filter_map(|(_, image)| image.as_ref()) {
+                listing.offer(image.head(listing.cut()));
+                if listing.is_full() {
+                    break;
+                }
+            }
+            Ok(listing.take())
+        })
+    }
+
+    /// Applies one request, and tells who follows.
+    fn write<R: Request>(&self, run: &RunId, request: R) -> Result<R::Answer> {
+        let Shared { capabilities, clock, changed, .. } = &*self.shared;
         let answer = self.with(|runs| {
             let slot = runs.entry(run.clone()).or_default();
-            let answer = apply(slot, run, write, capabilities, clock.now());
+            let answer = request.apply(slot, run, capabilities, clock.now());
             if slot.is_none() {
                 runs.remove(run);
             }
@@ -138,172 +168,46 @@ impl MemoryStore {
         if answer.is_ok() && changed.receiver_count() > 0 {
             changed.send_replace(());
         }
-        answer.map_err(|error| error.during(BACKEND, operation, Some(run)))
+        answer.map_err(|error| error.during(BACKEND, R::OPERATION, Some(run)))
     }
 
-    fn follow<T: Entry>(
-        &self,
-        run: &RunId,
-        span: Span,
-        operation: Operation,
-    ) -> BoxStream<'static, Result<T>> {
-        let reader = Reader {
-            changed: span.follow.then(|| self.0.changed.subscribe()),
-            store: self.clone(),
-            run: run.clone(),
-            span,
-            operation,
-            page: VecDeque::new(),
-        };
-        stream::try_unfold(reader, |mut reader| async move {
-            let next = reader.next().await?;
-            Ok(next.map(|entry| (entry, reader)))
-        })
-        .boxed()
-    }
-}
-
-/// What is read in pages: records and messages.
-trait Entry: Sized + Send + 'static {
-    fn page(image: &Image, span: &Span, page: usize) -> Result<Vec<Self>>;
-    fn position(&self) -> u64;
-    /// The newest position that the run has ever given.
-    fn newest(image: &Image) -> u64;
-}
-
-impl Entry for Record {
-    fn page(image: &Image, span: &Span, page: usize) -> Result<Vec<Self>> {
-        image.records(span, page)
-    }
-
-    fn position(&self) -> u64 {
-        self.cursor
-    }
-
-    fn newest(image: &Image) -> u64 {
-        image.head.cursor
-    }
-}
-
-impl Entry for Message {
-    fn page(image: &Image, span: &Span, page: usize) -> Result<Vec<Self>> {
-        image.inbox(span, page)
-    }
-
-    fn position(&self) -> u64 {
-        self.number
-    }
-
-    fn newest(image: &Image) -> u64 {
-        image.head.newest_message
+    /// The entries of a span, a page at a time.
+    fn entries<T: Entry>(&self, run: &RunId, span: Span) -> BoxStream<'static, Result<T>> {
+        if let Err(error) = T::check(&span, &self.shared.capabilities) {
+            return failed(error, T::OPERATION, Some(run));
+        }
+        let changed = span.follow.then(|| self.shared.changed.subscribe());
+        let reader = Reader { store: self.clone(), run: run.clone(), span, changed };
+        paged(reader, |mut reader| async move { Ok(reader.page().await?.map(|page| (page, reader))) })
     }
 }
 
 /// A stream that is being read: `span` is what is still to come.
-struct Reader<T> {
+struct Reader {
     store: MemoryStore,
     run: RunId,
     span: Span,
-    operation: Operation,
-    page: VecDeque<T>,
+    /// Told of every write, if the span follows.
     changed: Option<watch::Receiver<()>>,
 }
 
-impl<T: Entry> Reader<T> {
-    async fn next(&mut self) -> Result<Option<T>> {
+impl Reader {
+    /// The next page, waited for if the span follows.
+    async fn page<T: Entry>(&mut self) -> Result<Option<Vec<T>>> {
         loop {
-            if let Some(entry) = self.page.pop_front() {
-                return Ok(Some(entry));
-            }
-            let last = self.fetch()?;
-            if !self.page.is_empty() {
-                continue;
-            }
-            let done = last || self.span.limit == Some(0);
-            match &mut self.changed {
-                Some(changed) if !done => {
-                    // An error means that the store itself is gone; the next fetch will say so.
-                    let _ = changed.changed().await;
+            self.changed.iter_mut().for_each(watch::Receiver::mark_unchanged);
+            let span = &mut self.span;
+            match self.store.read(&self.run, T::OPERATION, |image| image.page(span))? {
+                Page::Entries(entries) => return Ok(Some(entries)),
+                Page::End => return Ok(None),
+                Page::Wait => {
+                    if let Some(changed) = &mut self.changed {
+                        // An error means that the store itself is gone; the next look will say so.
+                        let _ = changed.changed().await;
+                    }
                 }
-                _ => return Ok(None),
             }
         }
-    }
-
-    /// Fetches a page and moves the span past it; tells whether nothing can come after it.
-    fn fetch(&mut self) -> Result<bool> {
-        let size = self.span.page.map_or(PAGE, |page| page.max(1) as usize);
-        if let Some(changed) = &mut self.changed {
-            changed.mark_unchanged();
-        }
-        let span = &mut self.span;
-        let (page, last) = self.store.read(&self.run, self.operation, |image| {
-            let page = T::page(image, span, size)?;
-            // From now on only this life of the run: another one is not its continuation.
-            span.incarnation = Some(image.head.fence.incarnation);
-            let ended = span.until.is_some_and(|until| until <= T::newest(image).max(span.after));
-            Ok((page, ended || image.head.outcome.is_some()))
-        })?;
-        if let Some(newest) = page.last() {
-            span.limit = span.limit.map(|limit| limit - page.len() as u64);
-            if span.reverse {
-                span.until = Some(newest.position() - 1);
-            } else {
-                span.after = newest.position();
-            }
-        }
-        self.page = page.into();
-        Ok(last)
-    }
-}
-
-/// A listing that is being read.
-struct Listing {
-    store: MemoryStore,
-    query: Query,
-    /// The first page's now.
-    cut: Timestamp,
-    last: Option<(Timestamp, RunId)>,
-    page: VecDeque<Head>,
-}
-
-impl Listing {
-    fn next(&mut self) -> Result<Option<Head>> {
-        if self.page.is_empty() {
-            self.page = self.fetch().map_err(|error| error.during(BACKEND, Operation::List, None))?;
-        }
-        let head = self.page.pop_front();
-        if let Some(head) = &head {
-            self.last = Some((head.created_at, head.run.clone()));
-            self.query.limit = self.query.limit.map(|limit| limit - 1);
-        }
-        Ok(head)
-    }
-
-    fn fetch(&self) -> Result<VecDeque<Head>> {
-        let size = self.query.page.map_or(PAGE, |page| page.max(1) as usize);
-        let size =
-            self.query.limit.map_or(size, |limit| size.min(usize::try_from(limit).unwrap_or(usize::MAX)));
-        let matching = |image: &Image| {
-            let head = image.head(self.cut);
-            (head.created_at <= self.cut && self.query.matches(&head)).then_some(head)
-        };
-        self.store.with(|runs| match self.query.order {
-            Order::Id => {
-                let after = self.last.as_ref().map_or(Bound::Unbounded, |(_, run)| Bound::Excluded(run));
-                let page = runs.range::<RunId, _>((after, Bound::Unbounded));
-                Ok(page.filter_map(|(_, image)| matching(image.as_ref()?)).take(size).collect())
-            }
-            Order::NewestFirst => {
-                let key = |head: &Head| (std::cmp::Reverse(head.created_at), head.run.clone());
-                let after = self.last.as_ref().map(|(at, run)| (std::cmp::Reverse(*at), run.clone()));
-                let mut heads: Vec<Head> = runs.values().flatten().filter_map(matching).collect();
-                heads.retain(|head| after.as_ref().is_none_or(|after| key(head) > *after));
-                heads.sort_by_cached_key(key);
-                heads.truncate(size);
-                Ok(heads.into())
-            }
-        })
     }
 }
 
@@ -318,87 +222,53 @@ fn failed<T: Send + 'static>(
 #[async_trait]
 impl Store for MemoryStore {
     fn capabilities(&self) -> Capabilities {
-        self.0.capabilities
+        self.shared.capabilities
     }
 
     async fn open(&self, run: &RunId, open: Open) -> Result<Opened> {
-        let mint = Mint { incarnation: self.0.ids.incarnation(), token: self.0.ids.token() };
-        match self.write(run, Operation::Open, Write::Open(open, mint))? {
-            Answer::Opened(opened) => Ok(*opened),
-            other => unreachable!("an open is answered by {other:?}"),
-        }
+        let mint = Mint { incarnation: self.shared.ids.incarnation(), token: self.shared.ids.token() };
+        self.write(run, (open, mint))
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed> {
-        match self.write(&commit.run.clone(), Operation::Commit, Write::Commit(commit))? {
-            Answer::Committed(committed) => Ok(committed),
-            other => unreachable!("a commit is answered by {other:?}"),
-        }
+        self.write(&commit.run.clone(), commit)
     }
 
     async fn commit_many(&self, commits: Vec<Commit>) -> Vec<Result<Committed>> {
-        let mut seen = BTreeSet::new();
-        let twice: BTreeSet<RunId> = commits
-            .iter()
-            .filter(|commit| !seen.insert(&commit.run))
-            .map(|commit| commit.run.clone())
-            .collect();
-        let mut answers = Vec::with_capacity(commits.len());
-        for commit in commits {
-            answers.push(if twice.contains(&commit.run) {
-                let error = Error::new(ErrorKind::Invalid, "a run occurs at most once in a batch of commits");
-                let applied = milepost_core::Applied::No;
-                Err(error.with_applied(applied).during(BACKEND, Operation::Commit, Some(&commit.run)))
-            } else {
-                self.commit(commit).await
-            });
-        }
-        answers
+        one_by_one(self, BACKEND, commits).await
     }
 
     async fn renew(&self, run: &RunId, renew: Renew) -> Result<()> {
-        self.write(run, Operation::Renew, Write::Renew(renew)).map(|_| ())
+        self.write(run, renew)
     }
 
     async fn send(&self, run: &RunId, message: NewMessage) -> Result<Sent> {
-        match self.write(run, Operation::Send, Write::Send(message))? {
-            Answer::Sent(sent) => Ok(sent),
-            other => unreachable!("a message is answered by {other:?}"),
-        }
+        self.write(run, message)
     }
 
     async fn delete(&self, run: &RunId, guard: Delete) -> Result<bool> {
-        match self.write(run, Operation::Delete, Write::Delete(guard))? {
-            Answer::Deleted(deleted) => Ok(deleted),
-            other => unreachable!("a deletion is answered by {other:?}"),
-        }
+        self.write(run, guard)
     }
 
     async fn head(&self, run: &RunId) -> Result<Option<Head>> {
         self.with(|runs| {
-            Ok(runs.get(run).and_then(Option::as_ref).map(|image| image.head(self.0.clock.now())))
+            Ok(runs.get(run).and_then(Option::as_ref).map(|image| image.head(self.shared.clock.now())))
         })
         .map_err(|error| error.during(BACKEND, Operation::Head, Some(run)))
     }
 
     async fn snapshot(&self, run: &RunId, at: At) -> Result<Option<Snapshot>> {
-        at.check(&self.0.capabilities)
+        at.check(&self.shared.capabilities)
             .map_err(|error| error.during(BACKEND, Operation::Snapshot, Some(run)))?;
         self.read(run, Operation::Snapshot, |image| Ok(image.snapshot(at)))
     }
 
     fn stream(&self, run: &RunId, span: Span) -> BoxStream<'static, Result<Record>> {
-        match span.check_log(&self.0.capabilities) {
-            Ok(()) => self.follow(run, span, Operation::Stream),
-            Err(error) => failed(error, Operation::Stream, Some(run)),
-        }
+        self.entries(run, span)
     }
 
     fn inbox(&self, run: &RunId, span: Span) -> BoxStream<'static, Result<Message>> {
-        match span.check_inbox(&self.0.capabilities) {
-            Ok(()) => self.follow(run, span, Operation::Inbox),
-            Err(error) => failed(error, Operation::Inbox, Some(run)),
-        }
+        self.entries(run, span)
     }
 
     async fn blob(&self, run: &RunId, name: &Digest) -> Result<Option<Bytes>> {
@@ -417,20 +287,21 @@ impl Store for MemoryStore {
     }
 
     fn list(&self, query: Query) -> BoxStream<'static, Result<Head>> {
-        if let Err(error) = query.check(&self.0.capabilities) {
+        if let Err(error) = query.check(&self.shared.capabilities) {
             return failed(error, Operation::List, None);
         }
-        let cut = self.0.clock.now();
-        let listing = Listing { store: self.clone(), query, cut, last: None, page: VecDeque::new() };
-        stream::try_unfold(listing, |mut listing| {
-            ready(listing.next().map(|head| head.map(|head| (head, listing))))
+        let listing = Listing::new(query, self.shared.clock.now());
+        paged((self.clone(), listing), |(store, mut listing)| {
+            let page = store.page(&mut listing).map_err(|error| error.during(BACKEND, Operation::List, None));
+            ready(page.map(|page| (!page.is_empty()).then_some((page, (store, listing)))))
         })
-        .boxed()
     }
 
     async fn close(&self) -> Result<()> {
-        self.0.runs.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        self.0.changed.send_replace(());
+        let runs = self.shared.runs.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.closed.store(true, Ordering::Relaxed);
+        drop(runs);
+        self.shared.changed.send_replace(());
         Ok(())
     }
 }
