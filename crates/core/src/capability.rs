@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Refusal};
 
 /// Something that a store may offer.
+///
+/// Held by: `capabilities/without-*`, `capabilities/every-declared-part-holds-in-one-commit`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 #[repr(u8)]
@@ -75,6 +77,8 @@ impl fmt::Display for Capability {
 }
 
 /// A set of capabilities.
+///
+/// Held by: `capabilities/predicates-agree-with-the-set`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<Capability>", into = "Vec<Capability>")]
 pub struct CapabilitySet(u16);
@@ -150,6 +154,10 @@ impl fmt::Display for Durability {
 }
 
 /// The sizes that a store takes, in bytes, and its windows, in entries.
+///
+/// Held by: `commit/a-record-at-the-limit-is-taken`, `commit/a-record-over-the-limit-is-refused-with-its-batch`,
+/// `capabilities/run-ids-are-as-long-as-declared`, `capabilities/the-shortest-lease-is-as-declared`,
+/// `capabilities/at-least-*`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// The body of a record or a message.
@@ -200,6 +208,8 @@ impl Default for Limits {
 /// assert!(OFFERED.supports_tail_stream() && !OFFERED.supports_snapshots());
 /// assert!(OFFERED.require(Capability::Snapshots).is_err());
 /// ```
+///
+/// Held by: `capabilities/they-are-constant-over-handles-and-time`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Capabilities {
     /// What is offered.

@@ -12,6 +12,8 @@ use crate::{
 };
 
 /// A request to begin a run, or to go on with it.
+///
+/// Held by: `checkpointer/a-run-that-exists-is-not-begun-again`, `checkpointer/another-manifest-is-refused`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Begin {
     /// Which run.
@@ -54,6 +56,8 @@ impl Begin {
 }
 
 /// The answer to a [`Begin`].
+///
+/// Held by: `checkpointer/a-finished-run-answers-its-outcome`, `checkpointer/off-touches-no-store`.
 #[derive(Debug)]
 pub enum Begun {
     /// The run is this caller's to drive.
@@ -73,6 +77,9 @@ pub trait CheckpointerFactory: fmt::Debug + Send + Sync + 'static {
     ///
     /// Those of [`crate::Store::open`], but `Finished`, which is [`Begun::Finished`]; and those of reading the state
     /// back. What an unreachable store does is the factory's policy; a refusal is returned under any.
+    ///
+    /// Held by: `checkpointer/a-run-is-resumed-by-another-handle`, `checkpointer/a-driven-run-is-refused`,
+    /// `checkpointer/a-failed-run-is-reopened-on-purpose`.
     async fn begin(&self, begin: Begin) -> Result<Begun>;
 
     /// Goes on with a run that exists, whatever it was asked to do: for whoever found it in
@@ -81,13 +88,21 @@ pub trait CheckpointerFactory: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// As [`CheckpointerFactory::begin`].
+    ///
+    /// Held by: `checkpointer/what-is-interrupted-can-be-resumed`,
+    /// `checkpointer/a-run-that-is-not-there-is-not-resumed`.
     async fn resume(&self, run: &RunId) -> Result<Begun>;
 
     /// The runs that may be resumed now.
+    ///
+    /// Held by: `checkpointer/released-and-expired-runs-are-interrupted`,
+    /// `checkpointer/a-run-that-has-ended-is-not-interrupted`.
     fn interrupted(&self) -> BoxStream<'static, Result<Head>>;
 }
 
 /// What a save came to.
+///
+/// Held by: `checkpointer/an-unchanged-state-writes-nothing`, `checkpointer/elapsed-equal-to-the-throttle-saves`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Saved {
     /// It is durable (or, where the run was asked to save in the background, under way), as of this cursor.
@@ -102,6 +117,9 @@ pub enum Saved {
 }
 
 /// What a resumed run starts from.
+///
+/// Held by: `checkpointer/a-resume-gives-the-records-after-the-state`,
+/// `checkpointer/snapshot-and-tail-equal-the-full-replay`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Restored {
     /// The newest persisted state, if one was ever saved.
@@ -114,6 +132,8 @@ pub struct Restored {
 
 /// Saves where one run has got to. Owned by whoever drives the run; dropped without an end, it leaves the run
 /// interrupted.
+///
+/// Held by: `checkpointer/*`.
 #[async_trait]
 pub trait Checkpointer: fmt::Debug + Send + 'static {
     /// The run; `None` when nothing is kept.
@@ -136,6 +156,10 @@ pub trait Checkpointer: fmt::Debug + Send + 'static {
     /// # Errors
     ///
     /// Those of [`crate::Store::commit`]. Whatever was to be saved stays pending and goes with the next call.
+    ///
+    /// Held by: `checkpointer/the-first-save-is-never-throttled`,
+    /// `checkpointer/a-failed-save-throttles-nothing-and-stays-pending`,
+    /// `checkpointer/a-sync-save-is-there-when-it-returns`.
     async fn save(&mut self, state: Bytes) -> Result<Saved>;
 
     /// Appends the program's own records, never throttled.
@@ -144,6 +168,8 @@ pub trait Checkpointer: fmt::Debug + Send + 'static {
     ///
     /// Those of [`crate::Store::commit`]. After an error that may have applied, the same records are sent again with
     /// the next call before anything else, so that they are in the log exactly once.
+    ///
+    /// Held by: `checkpointer/an-append-is-never-throttled`, `checkpointer/many-tasks-append-exactly-once`.
     async fn append(&mut self, records: Vec<NewRecord>) -> Result<Cursor>;
 
     /// Saves the state now: no throttle, and a snapshot where the store has them.
@@ -151,6 +177,9 @@ pub trait Checkpointer: fmt::Debug + Send + 'static {
     /// # Errors
     ///
     /// As [`Checkpointer::save`].
+    ///
+    /// Held by: `checkpointer/a-checkpoint-is-never-throttled`,
+    /// `checkpointer/a-checkpoint-covers-the-records-before-it`.
     async fn checkpoint(&mut self, state: Bytes) -> Result<Cursor>;
 
     /// Writes what is pending.
@@ -158,6 +187,8 @@ pub trait Checkpointer: fmt::Debug + Send + 'static {
     /// # Errors
     ///
     /// As [`Checkpointer::save`].
+    ///
+    /// Held by: `checkpointer/a-throttled-state-is-written-by-flush`.
     async fn flush(&mut self) -> Result<Saved>;
 
     /// Extends the lease.
@@ -165,6 +196,9 @@ pub trait Checkpointer: fmt::Debug + Send + 'static {
     /// # Errors
     ///
     /// Those of [`crate::Store::renew`].
+    ///
+    /// Held by: `checkpointer/a-renewal-by-hand-extends-the-lease`,
+    /// `checkpointer/a-renewal-finds-out-that-the-run-is-lost`.
     async fn renew(&mut self) -> Result<()>;
 
     /// Writes what is pending and lets go of the run: a shutdown, or a wait. Any later call is
@@ -173,6 +207,9 @@ pub trait Checkpointer: fmt::Debug + Send + 'static {
     /// # Errors
     ///
     /// As [`Checkpointer::save`]; the run is then still this one's, and the call may be repeated.
+    ///
+    /// Held by: `checkpointer/a-run-is-released-exactly-once`,
+    /// `checkpointer/a-throttled-state-is-written-by-release`.
     async fn release(&mut self, wake: Wake) -> Result<()>;
 
     /// Writes what is pending and completes the run. Any later call is [`crate::ErrorKind::Closed`].
@@ -180,6 +217,9 @@ pub trait Checkpointer: fmt::Debug + Send + 'static {
     /// # Errors
     ///
     /// As [`Checkpointer::save`]; the run is then still this one's, and the call may be repeated.
+    ///
+    /// Held by: `checkpointer/a-run-is-completed-exactly-once`,
+    /// `checkpointer/a-throttled-state-is-written-by-complete`.
     async fn complete(&mut self, output: Bytes) -> Result<()>;
 
     /// Writes what is pending and fails the run. Any later call is [`crate::ErrorKind::Closed`].
@@ -187,5 +227,7 @@ pub trait Checkpointer: fmt::Debug + Send + 'static {
     /// # Errors
     ///
     /// As [`Checkpointer::save`]; the run is then still this one's, and the call may be repeated.
+    ///
+    /// Held by: `checkpointer/a-run-is-failed-exactly-once`, `checkpointer/a-throttled-state-is-written-by-fail`.
     async fn fail(&mut self, failure: Failure) -> Result<()>;
 }

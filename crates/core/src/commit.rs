@@ -10,6 +10,14 @@ use crate::{
 };
 
 /// What wakes a run that lets go of its lease: an instant, a message, or whichever comes first.
+///
+/// When it lets go, the run is due at `at`, but not before that commit's now; and at that now if the run ever got a
+/// message numbered above `after`, taken or not. With neither it has no due, until a message is sent whose number is above
+/// `after`: then it is due at that sending's now, unless it was due earlier.
+///
+/// Held by: `inbox/is-due-*`, `inbox/the-instant-wakes-when-it-comes-first`,
+/// `inbox/the-message-wakes-when-it-comes-first`, `inbox/a-send-racing-the-release-never-loses-the-wake`,
+/// `leases/a-release-*`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Wake {
     /// Due at this instant, by the store's clock.
@@ -42,6 +50,8 @@ impl Wake {
 }
 
 /// What a commit does to its owner's lease.
+///
+/// Held by: `leases/a-commit-*`, `leases/a-release-*`, `fencing/a-release-ends-its-fence`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum LeaseChange {
     /// Nothing.
@@ -49,7 +59,8 @@ pub enum LeaseChange {
     Keep,
     /// It lasts at least so long from now; never shortened.
     Extend(Duration),
-    /// The owner lets go: its fence is dead, and the run is due as the wake says, but not before this commit.
+    /// The owner lets go: its fence is dead ([`crate::Refusal::Fenced`] with that same fence for everything but this
+    /// commit's own replay), nobody holds a lease, and the run is due as the wake says, but not before this commit.
     Release(Wake),
 }
 
@@ -67,6 +78,8 @@ pub enum LeaseChange {
 /// assert_ne!(commit.digest(), commit.clone().advances().digest());
 /// # Ok::<(), milepost_core::Error>(())
 /// ```
+///
+/// Held by: `commit/*`, `lost-ack/*`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Commit {
     /// To which run.
@@ -78,27 +91,49 @@ pub struct Commit {
     /// The version that the owner saw last.
     pub expect: Version,
     /// Appended in this order behind the run's newest record.
+    ///
+    /// Held by: `commit/cursors-are-additive-and-gapless`.
     pub records: Vec<NewRecord>,
     /// Stored once a run; one that the run holds already is ignored.
+    ///
+    /// Held by: `blobs/a-blob-is-stored-once`.
     pub blobs: Vec<Blob>,
     /// The state as of any cursor up to the last record of this commit. At the cursor of a kept one it replaces that
     /// one. One that would shorten no resume is dropped without an error: older than the newest in a store without
-    /// [`crate::Capability::History`], or with a tail that was trimmed.
+    /// [`crate::Capability::History`], or with a tail that was trimmed (below [`Head::first`](crate::Head::first) by two or
+    /// more). Without `History` only the newest two are kept.
+    ///
+    /// Held by: `snapshots/the-same-cursor-replaces`, `snapshots/past-the-end-is-refused`,
+    /// `snapshots/a-snapshot-below-the-trimmed-is-dropped`.
     pub snapshot: Option<Snapshot>,
     /// Removes the records up to this cursor and the snapshots below it, at most up to the second-newest snapshot that
-    /// is kept with this commit, so that an undecodable newest one still has a way back.
+    /// is kept with this commit (its own snapshot counts, if it is kept), so that an undecodable newest one still has a
+    /// way back. With fewer than two nothing can be trimmed. Trimming what is trimmed already changes nothing.
+    ///
+    /// Held by: `snapshots/a-trim-*`, `snapshots/nothing-is-trimmed-before-two-are-kept`.
     pub trim: Option<Cursor>,
     /// Blobs to remove; one that is not there is ignored.
+    ///
+    /// Held by: `blobs/a-blob-is-dropped-on-request`.
     pub drop_blobs: Vec<Digest>,
     /// Numbers of messages to take from the inbox.
+    ///
+    /// Held by: `inbox/taken-exactly-when-the-commit-holds`, `inbox/taking-what-is-not-waiting-is-a-conflict`.
     pub take: Vec<u64>,
     /// What a listing shows of the run from now on; `None` leaves the old one.
+    ///
+    /// Held by: `open/a-note-is-shown-*`.
     pub note: Option<Note>,
     /// Whether work was finished (a step, a phase, a saved state; never an intent or an attempt); resets the lapses.
+    ///
+    /// Held by: `open/lapses-are-reset-by-work-that-advances`, `lost-ack/a-replay-forgets-no-lapse`.
     pub advances: bool,
     /// What happens to the lease.
     pub lease: LeaseChange,
-    /// Ends the run.
+    /// Ends the run: nobody holds a lease from then on, and it has no due. Its fence stays the newest, so that what it
+    /// writes afterwards is `Finished`.
+    ///
+    /// Held by: `commit/an-outcome-*`.
     pub finish: Option<Finish>,
 }
 
@@ -197,6 +232,9 @@ impl Commit {
 
     /// What this commit would do, as 256 bits: everything but its id and its fence. Two commits with one id are the
     /// same commit exactly if this is equal.
+    ///
+    /// Held by: `lost-ack/the-same-id-with-other-content-is-reused`,
+    /// `lost-ack/an-equal-commit-made-anew-is-the-same-commit`.
     pub fn digest(&self) -> Digest {
         let mut canonical = Canonical::new("commit");
         canonical
@@ -263,6 +301,8 @@ fn feed_finish(canonical: &mut Canonical, finish: &Finish) {
 }
 
 /// The answer to a [`Commit`] that holds.
+///
+/// Held by: `commit/cursors-are-additive-and-gapless`, `lost-ack/the-same-commit-again-gives-its-first-answer`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Committed {
     /// The run's version with this commit: `expect + 1`.
@@ -274,6 +314,8 @@ pub struct Committed {
 }
 
 /// A lease renewal between commits.
+///
+/// Held by: `leases/a-renewal-*`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Renew {
     /// By whose right.

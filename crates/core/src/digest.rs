@@ -41,6 +41,8 @@ impl FromStr for Digest {
 }
 
 /// Digest of what a run was asked to do. Resuming a run with another one is refused.
+///
+/// Held by: `open/the-same-manifest-resumes`, `open/another-manifest-is-refused-*`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Manifest(pub Digest);
 

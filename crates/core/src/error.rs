@@ -77,6 +77,8 @@ impl ErrorKind {
 }
 
 /// Whether a write that failed has happened.
+///
+/// Held by: `lost-ack/*`, `checkpointer/whichever-write-fails-the-log-is-exact`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Applied {
     /// It has not, and will not.
@@ -144,6 +146,10 @@ impl fmt::Display for Operation {
 }
 
 /// In what a run is not as a commit or a deletion assumed ([`Refusal::Conflict`]).
+///
+/// Held by: `commit/the-version-comes-before-every-other-conflict`, `commit/not-waiting-comes-before-*`,
+/// `commit/a-missing-blob-comes-before-*`, `commit/the-snapshots-cursor-comes-before-*`,
+/// `deletion/a-guards-conflict-carries-the-head`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Clash {
@@ -164,6 +170,9 @@ pub enum Clash {
 }
 
 /// A refusal with what it is about. Refusals are answers, not accidents: nothing has changed.
+///
+/// Held by: `commit/to-*`, `commit/*-comes-before-conflict`, `commit/*-comes-before-duplicate`,
+/// `open/refusals-of-a-finished-run-come-in-order`.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -175,7 +184,7 @@ pub enum Refusal {
     LeaseHeld {
         /// Who drives it; `None` while it waits or is a draft.
         owner: Option<Owner>,
-        /// Until it is due; `None` when no instant will make it so.
+        /// Until it is due; `None` when no instant will make it so (it waits for a message, or is a draft).
         expires_in: Option<Duration>,
     },
     /// The run was asked to do something else.

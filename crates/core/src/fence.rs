@@ -50,6 +50,8 @@ random_bits! {
 /// assert!(successor.supersedes(mine));
 /// assert_eq!(mine.to_string(), "00000000000000000000000000000007.1.000000000000000a");
 /// ```
+///
+/// Held by: `fencing/*`, `open/each-open-raises-epoch-and-version`, `deletion/each-life-has-its-own-incarnation`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Fence {
     /// Which life of the run id.

@@ -11,6 +11,8 @@ use crate::{
 
 /// Who drives a run and until when, by the store's clock. A courtesy that avoids needless takeovers; the fence is the
 /// guarantee.
+///
+/// Held by: `leases/is-*`, `leases/stays-in-the-head-after-its-end`, `open/a-live-lease-is-refused-to-everyone`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Lease {
     /// A label for people, never an identity.
@@ -20,6 +22,9 @@ pub struct Lease {
 }
 
 /// How far a driven run is: done, total and a line of text; what a listing shows of it. Under 1 KiB.
+///
+/// Held by: `open/a-note-is-shown-*`, `commit/a-note-at-the-limit-is-taken`,
+/// `commit/a-note-over-the-limit-is-refused`, `ids/odd-notes-come-back`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Note {
     /// How much is done, in whatever unit the run counts.
@@ -53,7 +58,9 @@ impl Note {
     }
 }
 
-/// The bytes of bodies that a run keeps.
+/// The bytes of bodies that a run keeps: sums of their lengths, and nothing of what the backend adds.
+///
+/// Held by: `commit/sizes-sum-up-the-records`, `blobs/blobs-are-enumerated-by-name`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Sizes {
     /// Of the records that are retained.
@@ -67,6 +74,8 @@ pub struct Sizes {
 }
 
 /// What a run is doing. Derived from its head, never stored.
+///
+/// Held by: `listing/each-run-is-listed-under-its-status-alone`, `listing/a-run-is-interrupted-from-its-due-on`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Status {
     /// Somebody holds its lease.
@@ -94,6 +103,9 @@ impl fmt::Display for Status {
 }
 
 /// A run's summary, as of one instant of the store.
+///
+/// Held by: `open/begun-but-empty-is-known`, `listing/what-is-listed-is-the-head`,
+/// `open/lapses-count-unreleased-takeovers-only`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Head {
     /// Which run.
@@ -118,7 +130,8 @@ pub struct Head {
     /// From when on anyone may take it over: the lease's end while someone drives it, the wake while it waits. `None`
     /// once it has finished, for a draft, and while only a message can wake it.
     pub due: Option<Timestamp>,
-    /// Takeovers of leases that were never released, since work last advanced.
+    /// Takeovers of leases that were never released (run out, or taken by [`crate::Takeover::Over`]), since work last
+    /// advanced or a failed run was reopened.
     pub lapses: u32,
     /// The number of the newest message ever sent to it; `0` while there is none.
     pub newest_message: u64,
@@ -126,7 +139,7 @@ pub struct Head {
     pub note: Option<Note>,
     /// When it was created, by the store's clock.
     pub created_at: Timestamp,
-    /// When it was last opened or committed to.
+    /// When it was last opened or committed to; renewals and messages do not count.
     pub updated_at: Timestamp,
     /// What it keeps.
     pub sizes: Sizes,

@@ -8,6 +8,8 @@ use crate::{Incarnation, Token, fence::random_bits};
 
 random_bits! {
     /// Names one write, made by its author before the first attempt and kept over every retry of it.
+    ///
+    /// Held by: `lost-ack/the-same-id-with-other-content-is-reused`, `lost-ack/an-id-belongs-to-its-run`.
     OperationId, u128, 32
 }
 

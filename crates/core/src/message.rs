@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::{Incarnation, Kind, MessageKey, OperationId, Timestamp, record::Size};
 
 /// A message for a run's inbox.
+///
+/// Held by: `inbox/the-same-content-again-is-repeated`, `inbox/other-content-is-conflicting`,
+/// `ids/odd-messages-come-back`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewMessage {
     /// Names this attempt to send; kept with the message that wins its key, so that a sender can find its own.
@@ -48,6 +51,8 @@ impl fmt::Debug for NewMessage {
 }
 
 /// A message in a run's inbox, kept until the run takes it.
+///
+/// Held by: `inbox/messages-are-numbered-gaplessly`, `inbox/bodies-are-any-bytes`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// Numbered gaplessly from 1 in the order of acceptance; never reused.
@@ -78,6 +83,9 @@ impl fmt::Debug for Message {
 }
 
 /// The answer to a message. All three name the message that holds the key.
+///
+/// Held by: `inbox/of-16-racing-senders-one-wins`, `inbox/the-same-content-again-is-repeated`,
+/// `inbox/other-content-is-conflicting`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Sent {
     /// It is in the inbox under this number.

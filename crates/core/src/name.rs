@@ -117,18 +117,27 @@ name! {
     /// assert!(RunId::new("x".repeat(256)).is_err());
     /// # Ok::<(), milepost_core::Error>(())
     /// ```
+    ///
+    /// Held by: `ids/*`, `capabilities/run-ids-are-as-long-as-declared`.
     RunId, "run id", 255
 }
 name! {
     /// Names a record within its run, so that appending it twice is refused ([`crate::Refusal::Duplicate`]).
+    ///
+    /// Held by: `commit/a-repeated-record-id-is-refused-with-the-first-cursor`, `commit/a-record-id-*`,
+    /// `ids/odd-record-ids-stay-apart`.
     RecordId, "record id", 255
 }
 name! {
     /// Names a message within its run's inbox: the first message of a key wins.
+    ///
+    /// Held by: `inbox/keys-that-differ-at-all-stay-apart`, `inbox/keys-are-remembered-behind-many-others`.
     MessageKey, "message key", 255
 }
 name! {
     /// Says what a record or a message is, in the words of whoever wrote it; stores never interpret it.
+    ///
+    /// Held by: `commit/kinds-round-trip`, `ids/the-longest-names-come-back`.
     Kind, "kind", 64
 }
 

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Cursor, Fence, Head, Incarnation, Manifest, OperationId, Owner, RunId};
 
 /// What a run is, told when it is created and kept as it was told.
+///
+/// Held by: `open/info-*`, `ids/odd-infos-come-back`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct RunInfo {
     /// The name of the handler that drives it; a recovering process dispatches by it.
@@ -46,6 +48,9 @@ impl RunInfo {
 }
 
 /// Whether a run must, must not or may exist already.
+///
+/// Held by: `open/create-refuses-a-run-that-exists`, `open/resume-of-an-unknown-run-creates-nothing`,
+/// `open/of-16-racing-creators-one-wins`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Mode {
     /// It must not: [`crate::Refusal::AlreadyExists`].
@@ -57,17 +62,21 @@ pub enum Mode {
 }
 
 /// When an existing run may be taken from whoever drives it.
+///
+/// Held by: `open/over-*`, `open/of-16-racing-overs-one-wins`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Takeover {
     /// Once it is due: [`crate::Refusal::LeaseHeld`] before.
     #[default]
     IfDue,
-    /// Now, as long as this is still its fence; for supervisors that know the owner to be dead. A run that is no longer
-    /// under this fence is treated as with `IfDue`.
+    /// Now, as long as this is still its fence, also of a run that waits and of a draft; for supervisors that know the
+    /// owner to be dead. A run that is no longer under this fence is treated as with `IfDue`.
     Over(Fence),
 }
 
 /// Where the run whose log this one continues stood.
+///
+/// Held by: `open/a-draft-continues-the-log-of-its-origin`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Lineage {
     /// The run that was forked.
@@ -79,7 +88,11 @@ pub struct Lineage {
 }
 
 /// Makes the created run a *draft* whose log begins at `cursor`: its first record is `cursor + 1`, reading below is
-/// [`crate::Refusal::Trimmed`], and the commit whose snapshot stands at `cursor` ends the draft.
+/// [`crate::Refusal::Trimmed`], and the commit whose snapshot stands at `cursor` ends the draft. A draft is never due,
+/// also when its lease has run out; once it has ended, it is due at its lease's end like any run.
+///
+/// Held by: `open/a-draft-*`, `open/below-its-origin-a-draft-is-trimmed`,
+/// `open/the-snapshot-at-its-origin-ends-a-draft`, `open/another-snapshot-ends-no-draft`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Origin {
     /// Where the log begins.
@@ -92,6 +105,8 @@ pub struct Origin {
 ///
 /// The `id` names this request over all its retries: the same id again, with nothing opened or committed since,
 /// answers the same fence.
+///
+/// Held by: `open/*`, `lost-ack/an-open-dropped-is-settled`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Open {
     /// Names this request.
@@ -186,6 +201,8 @@ impl Open {
 }
 
 /// The answer to an [`Open`]: the run is this caller's to drive.
+///
+/// Held by: `open/creates-with-cursor-0-version-1-epoch-1`, `open/the-same-open-id-*`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Opened {
     /// What every write of this owner carries.

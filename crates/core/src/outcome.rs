@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::{Timestamp, record::Size};
 
 /// How a run ended.
+///
+/// Held by: `commit/an-outcome-*`, `open/a-completed-run-answers-its-outcome`,
+/// `open/a-failed-run-is-reopened-only-when-asked`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// Final.
@@ -56,6 +59,8 @@ impl fmt::Display for Failure {
 }
 
 /// Why a run failed, in one word.
+///
+/// Held by: `commit/every-failure-comes-back`, `listing/by-kind-of-failure`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -103,6 +108,9 @@ impl fmt::Display for FailureKind {
 }
 
 /// What becomes of a finished run's data.
+///
+/// Held by: `commit/retention-counts-from-the-commit`, `listing/expired-gives-what-may-be-deleted`,
+/// `listing/a-run-expires-at-its-instant`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Retain {
     /// It stays until somebody deletes it.

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Cursor, FailureKind, Head, Incarnation, Outcome, RunId, Status, Timestamp};
 
 /// Which snapshot.
+///
+/// Held by: `snapshots/the-newest-wins`, `snapshots/the-newest-not-newer-than-a-cursor`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum At {
     /// The newest.
@@ -22,6 +24,9 @@ pub enum At {
 /// let tail = Span::after(41).limit(100);
 /// assert_eq!((everything.after, tail.after, tail.limit), (0, 41, Some(100)));
 /// ```
+///
+/// Held by: `streams/every-bound-*`, `streams/an-empty-span-is-never-trimmed`, `streams/following-*`,
+/// `inbox/every-span-gives-what-waits-in-it`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Span {
     /// Only what comes after this position; `0` means everything.
@@ -90,6 +95,8 @@ impl Span {
 }
 
 /// In which order runs are listed.
+///
+/// Held by: `listing/newest-first-is-by-creation`, `ids/odd-ids-are-listed-by-their-bytes`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Order {
     /// By the bytes of their ids.
@@ -103,6 +110,8 @@ pub enum Order {
 ///
 /// A listing is cut at its first page's now, which is what "due", "expired" and statuses are judged by; every run that
 /// matches throughout is returned exactly once.
+///
+/// Held by: `listing/*`, `ids/an-odd-prefix-is-no-pattern`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Query {
     /// Doing this.
@@ -168,11 +177,15 @@ impl Query {
 }
 
 /// What must hold for a deletion, checked in the same atomic step.
+///
+/// Held by: `deletion/finished-*`, `deletion/not-driven-*`, `deletion/any-removes-whatever-is-there`,
+/// `deletion/guards-refuse-another-life`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Delete {
-    /// This life of the run, and it has finished (retention).
+    /// This life of the run, and it has finished (retention); [`crate::Clash::NotFinished`] otherwise.
     Finished(Incarnation),
-    /// This life of the run, and nobody's lease on it is valid.
+    /// This life of the run, and nobody's lease on it is valid, whatever else it is: [`crate::Clash::Driven`] while one
+    /// ends later than now, unless its holder is known to be gone.
     NotDriven(Incarnation),
     /// Whatever bears the id. A deletion under this guard whose future is dropped may land late, on the run's next life;
     /// the others cannot.

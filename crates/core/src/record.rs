@@ -17,6 +17,8 @@ impl fmt::Debug for Size<'_> {
 }
 
 /// A record that a commit is to append. Its cursor and its time are given by the store.
+///
+/// Held by: `commit/bodies-of-records-are-bytes`, `commit/kinds-round-trip`, `ids/odd-records-come-back`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewRecord {
     /// What it is, in the words of its writer.
@@ -65,6 +67,8 @@ impl fmt::Debug for NewRecord {
 }
 
 /// One entry of a run's log.
+///
+/// Held by: `streams/gives-the-records-as-written`, `streams/gives-ids-and-blobs`, `commit/times-are-the-stores`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Its position: 1-based, gapless.
@@ -95,6 +99,8 @@ impl fmt::Debug for Record {
 }
 
 /// The run's whole state as of a cursor: an opaque body that only shortens a resume.
+///
+/// Held by: `snapshots/a-snapshot-is-any-bytes`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The last record that it covers; `0` covers none.
@@ -117,6 +123,8 @@ impl fmt::Debug for Snapshot {
 }
 
 /// A large value of a run under a digest as its name. It is stored once a run and dies with it.
+///
+/// Held by: `blobs/a-blob-is-stored-once`, `blobs/a-store-does-not-judge-names`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blob {
     /// The digest of the plain bytes. Stores do not check that it is: a layer may have encrypted the body.

@@ -16,8 +16,8 @@ use crate::{
 /// # What every method holds to
 ///
 /// - **Atomicity.** A write happens whole or not at all, and becomes visible at once, to every handle of every process.
-///   Histories of one run are linearizable (cases: `concurrency`).
-/// - **Names are bytes.** No character of a run id, a label or any other text means anything to a store (cases: `ids`).
+///   Histories of one run are linearizable.
+/// - **Names are bytes.** No character of a run id, a label or any other text means anything to a store.
 /// - **Durability.** When a write returns `Ok`, it is durable to the level that [`Capabilities::durability`] declares.
 /// - **Refusals** change nothing that can be read. They come in the documented order; the first that applies is given.
 /// - **Errors of a write** say whether it may have happened ([`crate::Error::applied`]). After [`crate::Applied::Maybe`]
@@ -31,16 +31,29 @@ use crate::{
 /// Handles are cheap clones, and `Arc<S>` and `Box<S>` are stores too. Methods have no default bodies: a wrapper cannot
 /// forget one.
 ///
-/// Conformance: each method names the area of cases of `milepost-conformance` that enforces it.
+/// # Which cases hold a store to it
+///
+/// Behind *Held by* each method, and each type with rules of its own, names the cases of `milepost-conformance` that
+/// enforce it: `open/*` are all cases of an area, and `cargo test --test conformance -- open/` runs them. A test of the
+/// kit compares these lines with its table.
+///
+/// Held by: `concurrency/*`, `ids/*`.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
-    /// What this store offers: pure, and constant for a handle. Cases: `capabilities`.
+    /// What this store offers: pure, and constant for a handle.
+    ///
+    /// Held by: `capabilities/they-are-constant-over-handles-and-time`,
+    /// `capabilities/a-run-can-be-resumed-from-it`.
     fn capabilities(&self) -> Capabilities;
 
     /// Creates, resumes or takes over a run and mints its new fence. Of racing openers exactly one succeeds; each
     /// success raises the epoch and the version. Opening another's lease that was never released counts as a lapse.
     ///
-    /// The same [`Open::id`] again, with nothing opened or committed since, answers the same fence.
+    /// The same [`Open::id`] again, with nothing opened or committed since (the run's version still is the one of that
+    /// open), answers the same fence: `created` as the first time, the head as it is now. Nothing changes by it, the lease
+    /// neither.
+    ///
+    /// A success forgets the wake that the run was released with. The remembered commit stays.
     ///
     /// # Errors
     ///
@@ -48,7 +61,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// mode · `ManifestMismatch` · `Finished` (a failed run is reopened when asked; its lapses are forgotten then) ·
     /// `LeaseHeld`.
     ///
-    /// Cases: `open`, `leases`, `fencing`.
+    /// Held by: `open/*`, `leases/*`, `fencing/a-takeover-*`, `lost-ack/opens-and-messages-are-settled-too`,
+    /// `lost-ack/an-open-dropped-is-settled`.
     async fn open(&self, run: &RunId, open: Open) -> Result<Opened>;
 
     /// The one atomic write of a run's owner. The cursors of its records are known beforehand: they follow the run's
@@ -62,15 +76,21 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// In this order: what [`Commit::check`] refuses · `NotFound` (also: another incarnation) · the replay is answered ·
     /// `IdReused` (the remembered id, another digest) · `Fenced` (also: released) · `Finished` · `Conflict` (first the
-    /// version, then messages, blobs, the snapshot's cursor, the trim) · `Duplicate`.
+    /// version, then messages, blobs, the snapshot's cursor, the trim) · `Duplicate` (with the cursor of the first record
+    /// of that id: ids that the run holds first, then those that the commit holds twice).
     ///
-    /// Cases: `commit`, `fencing`, `lost-ack`, `snapshots`, `blobs`, `inbox`.
+    /// Held by: `commit/*`, `fencing/*`, `lost-ack/*`, `snapshots/*`, `blobs/*`,
+    /// `inbox/taken-exactly-when-the-commit-holds`.
     async fn commit(&self, commit: Commit) -> Result<Committed>;
 
     /// Commits of different runs, in one trip where the backend can. The answers are in the order of the commits, each
     /// with its own verdict; one failure spoils no other. A run that occurs twice is `Invalid`, for each of its commits.
     ///
-    /// Atomic each, not together. Cases: `commit`.
+    /// Atomic each, not together.
+    ///
+    /// Held by: `commit/a-batch-*`, `commit/one-failure-of-a-batch-spoils-no-other`,
+    /// `commit/each-commit-of-a-batch-is-atomic`, `commit/a-run-twice-in-a-batch-is-invalid-for-both`,
+    /// `capabilities/a-batch-answers-each-in-order`.
     async fn commit_many(&self, commits: Vec<Commit>) -> Vec<Result<Committed>>;
 
     /// Extends the owner's lease to at least [`Renew::ttl`] from now, and replaces the note if one is given. Raises no
@@ -80,18 +100,20 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// In this order: what [`Renew::check`] refuses · `NotFound` · `Fenced` (also: released) · `Finished`.
     ///
-    /// Cases: `leases`.
+    /// Held by: `leases/a-renewal-*`, `leases/a-delayed-renewal-*`, `fencing/an-older-fences-renewal-is-refused`,
+    /// `lost-ack/a-renewal-dropped-is-settled`.
     async fn renew(&self, run: &RunId, renew: Renew) -> Result<()>;
 
     /// Puts a message into a run's inbox: an outsider's only write. The first message of a key wins, also after it was
-    /// taken and after the run has finished. A waiting run whose wake asks for it becomes due in the same step.
+    /// taken and after the run has finished. A waiting run whose wake asks for it becomes due in the same step, now, unless
+    /// it was due earlier. Raises no version.
     ///
     /// # Errors
     ///
     /// In this order: what [`NewMessage::check`] refuses · `NotFound` (also: another incarnation) · a known key is
     /// answered · `Finished`.
     ///
-    /// Cases: `inbox`.
+    /// Held by: `inbox/*`, `lost-ack/a-message-dropped-is-settled`.
     async fn send(&self, run: &RunId, message: NewMessage) -> Result<Sent>;
 
     /// Removes a run with everything that it has: `true` if it did, `false` if there was none. Idempotent. The guard is
@@ -102,10 +124,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// In this order: `NotFound` (the guard names another incarnation than the one that is there) · `Conflict` (it has
     /// not finished; somebody drives it).
     ///
-    /// Cases: `deletion`.
+    /// Held by: `deletion/*`, `fencing/a-deletion-racing-commits-leaves-nothing`.
     async fn delete(&self, run: &RunId, guard: Delete) -> Result<bool>;
 
-    /// A run's summary; `None` if there is no such run. Cases: `open`.
+    /// A run's summary; `None` if there is no such run.
+    ///
+    /// Held by: `open/begun-but-empty-is-known`, `streams/every-read-of-an-unknown-run-is-not-found`,
+    /// `deletion/nothing-is-left-to-read`.
     async fn head(&self, run: &RunId) -> Result<Option<Head>>;
 
     /// A kept snapshot of a run; `None` if it has none that fits.
@@ -114,7 +139,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// What [`At::check`] refuses · `NotFound` · `Corrupt`: also when one that the head lists is not there.
     ///
-    /// Cases: `snapshots`.
+    /// Held by: `snapshots/*`.
     async fn snapshot(&self, run: &RunId, at: At) -> Result<Option<Snapshot>>;
 
     /// A run's records in order. At the head or past it the stream is empty. Records that are committed while it is read
@@ -126,18 +151,22 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// As the stream's last item: what [`Span::check_log`] refuses · `NotFound` (also: another incarnation than the
-    /// span's, at any time) · `Trimmed` when records of the span were trimmed · `Corrupt`: also for a hole.
+    /// span's, at any time) · `Trimmed` when records of the span were trimmed: when `after + 1` lies below
+    /// [`Head::first`], unless the span asks for nothing (a limit of 0, or `until` not above `after`) · `Corrupt`: also
+    /// for a hole.
     ///
-    /// Cases: `streams`.
+    /// Held by: `streams/*`.
     fn stream(&self, run: &RunId, span: Span) -> BoxStream<'static, Result<Record>>;
 
-    /// The messages that wait in a run's inbox, in order; positions are message numbers.
+    /// The messages that wait in a run's inbox, in order; positions are message numbers. Those that were taken are left
+    /// out, and nothing is ever `Trimmed`. With [`Span::follow`] it waits and ends as [`Store::stream`] does.
     ///
     /// # Errors
     ///
     /// As the stream's last item: what [`Span::check_inbox`] refuses · `NotFound` · `Corrupt`.
     ///
-    /// Cases: `inbox`.
+    /// Held by: `inbox/every-span-gives-what-waits-in-it`, `inbox/a-thousand-messages-stream-in-order`,
+    /// `inbox/a-follower-*`.
     fn inbox(&self, run: &RunId, span: Span) -> BoxStream<'static, Result<Message>>;
 
     /// A blob of a run; `None` if it has none of this name.
@@ -146,25 +175,30 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// `Unsupported` · `NotFound` (the run) · `Corrupt`.
     ///
-    /// Cases: `blobs`.
+    /// Held by: `blobs/a-blob-is-read-by-its-name`, `blobs/the-blobs-of-no-run-are-not-found`.
     async fn blob(&self, run: &RunId, name: &Digest) -> Result<Option<Bytes>>;
 
-    /// The blobs of a run, by their names. Errors as for [`Store::blob`], as the stream's last item. Cases: `blobs`.
+    /// The blobs of a run, by their names. Errors as for [`Store::blob`], as the stream's last item.
+    ///
+    /// Held by: `blobs/blobs-are-enumerated-by-name`, `blobs/many-blobs-are-enumerated-whole`.
     fn blobs(&self, run: &RunId) -> BoxStream<'static, Result<BlobInfo>>;
 
-    /// The runs that match. Pages are cut at the first page's now; a run that matches throughout comes exactly once.
-    /// Memory is bounded by a page.
+    /// The runs that match. Pages are cut at the first page's now: only runs that were created by then are given, and
+    /// statuses are judged at it. A run that matches throughout comes exactly once. Memory is bounded by a page.
     ///
     /// # Errors
     ///
     /// As the stream's last item: what [`Query::check`] refuses · `Corrupt`.
     ///
-    /// Cases: `listing`.
+    /// Held by: `listing/*`, `ids/odd-ids-are-listed-by-their-bytes`.
     fn list(&self, query: Query) -> BoxStream<'static, Result<Head>>;
 
     /// Waits for what is in flight and closes the backend; every later call, of every clone of the handle, is
     /// [`crate::ErrorKind::Closed`], and so is the next item of a stream that is being read or followed. Closing twice is
-    /// harmless. Cases: `capabilities`.
+    /// harmless.
+    ///
+    /// Held by: `capabilities/a-closed-handle-*`, `capabilities/closing-*`,
+    /// `capabilities/commits-racing-the-close-hold-or-are-refused`.
     async fn close(&self) -> Result<()>;
 }
 
