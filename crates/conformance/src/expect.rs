@@ -41,7 +41,8 @@ impl From<Error> for Failure {
     #[track_caller]
     fn from(error: Error) -> Self {
         let operation = error.operation().map_or_else(|| "an operation".to_owned(), |name| name.to_string());
-        Self::new(operation, "success", told(&error))
+        let what = format!("{operation}, which had to succeed (the last of its steps below)");
+        Self::new(what, "success", told(&error))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The kit, tried itself: a good store passes, and stores that only look like one fail.
 
+mod docs;
 mod idle;
 mod yes;
 
