@@ -26,6 +26,7 @@ pub(crate) struct Backend {
 pub(crate) const BACKENDS: &[Backend] = &[
     Backend { name: "memory", package: "milepost-store-memory" },
     Backend { name: "sqlite", package: "milepost-store-sqlite" },
+    Backend { name: "template", package: "milepost-store-template" },
 ];
 
 impl Backend {
@@ -83,6 +84,6 @@ mod tests {
     #[test]
     fn an_unknown_backend_is_refused_with_the_known_ones() {
         let error = Backend::named("paper").unwrap_err().to_string();
-        assert!(error.ends_with("memory, sqlite"), "{error}");
+        assert!(error.ends_with("memory, sqlite, template"), "{error}");
     }
 }
