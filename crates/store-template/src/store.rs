@@ -75,8 +75,10 @@ impl TemplateStore {
     /// A stored run as of now: a lease whose holder certainly is gone has ended, whatever time it had left.
     fn read_back(&self, key: &str, value: &[u8], now: Timestamp) -> Result<Stored> {
         let mut stored = decode(key, value)?;
-        let gone =
-            stored.holder.as_ref().zip(self.0.here.as_ref()).is_some_and(|(it, here)| it.is_gone(here));
+        let gone = match (&stored.holder, &self.0.here) {
+            (Some(holder), Some(here)) => holder != here && holder.is_gone(here),
+            _ => false,
+        };
         if gone {
             stored.image.end_lease(now);
         }
