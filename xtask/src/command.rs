@@ -109,6 +109,12 @@ impl Program {
         Ok(Ran { line, ok, output })
     }
 
+    /// What it writes to its standard output goes to our standard error, because ours is for something else.
+    pub(crate) fn aside(mut self) -> Self {
+        self.command.stdout(io::stderr());
+        self
+    }
+
     /// Runs it on our own terminal; `true` if it ended with success.
     pub(crate) fn run_visibly(self) -> anyhow::Result<bool> {
         let mut child = self.spawn()?;

@@ -3,30 +3,44 @@
 //! A backend's test target `conformance` is a program of the kit (`harness = false`): it prints what libtest prints, a
 //! case that does not apply as ignored, and writes its report to the file that `MILEPOST_REPORT` names.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
+use milepost_servers::Kind;
 
 use crate::command::{Program, Ran};
+use crate::servers::Servers;
 use crate::summary;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
 
 /// The name of the test target that every backend has.
-pub(crate) const TARGET: &str = "conformance";
+const TARGET: &str = "conformance";
 
-/// A backend that the kit runs on.
+/// A backend that the kit runs on: a test target of a package, and the servers that it is told of.
 #[derive(Debug)]
 pub(crate) struct Backend {
     pub(crate) name: &'static str,
     package: &'static str,
+    target: &'static str,
+    /// The features of the package that it needs, with commas.
+    features: &'static str,
+    /// The environment variables that name a server, and of what kind it is.
+    servers: &'static [(&'static str, Kind)],
+    /// Whether it is run only when it is named: what it needs is large, or takes long.
+    on_request: bool,
 }
+
+/// A backend without a server; the others are made from it.
+const EMBEDDED: Backend =
+    Backend { name: "", package: "", target: TARGET, features: "", servers: &[], on_request: false };
 
 /// Every backend, in the order of the README's columns.
 pub(crate) const BACKENDS: &[Backend] = &[
-    Backend { name: "memory", package: "milepost-store-memory" },
-    Backend { name: "sqlite", package: "milepost-store-sqlite" },
-    Backend { name: "template", package: "milepost-store-template" },
+    Backend { name: "memory", package: "milepost-store-memory", ..EMBEDDED },
+    Backend { name: "sqlite", package: "milepost-store-sqlite", ..EMBEDDED },
+    Backend { name: "template", package: "milepost-store-template", ..EMBEDDED },
 ];
 
 impl Backend {
@@ -39,16 +53,62 @@ impl Backend {
         Ok(backend)
     }
 
+    /// Those that need no asking, in the order of the table.
+    pub(crate) fn usual() -> impl Iterator<Item = &'static Self> {
+        BACKENDS.iter().filter(|backend| !backend.on_request)
+    }
+
+    /// The environment in which its tests find their servers, which are started if need be.
+    ///
+    /// # Errors
+    ///
+    /// When a server cannot be had or does not come up: that fails the step, it skips nothing.
+    pub(crate) fn environment(&self, servers: &Servers) -> anyhow::Result<Vec<(&'static str, String)>> {
+        self.servers.iter().map(|(variable, kind)| Ok((*variable, servers.url(*kind)?))).collect()
+    }
+
     /// Where its report goes.
     pub(crate) fn report(&self, folder: &Path) -> PathBuf {
         folder.join(format!("{}.json", self.name))
     }
 
     /// The kit on this backend, reporting into the folder.
-    pub(crate) fn program(&self, workspace: &Workspace, folder: &Path) -> Program {
-        Program::cargo(&workspace.root, ["test", "--package", self.package, "--test", TARGET])
-            .env("MILEPOST_REPORT", self.report(folder))
+    ///
+    /// # Errors
+    ///
+    /// As [`Backend::environment`].
+    pub(crate) fn program(
+        &self,
+        workspace: &Workspace,
+        folder: &Path,
+        servers: &Servers,
+    ) -> anyhow::Result<Program> {
+        let arguments =
+            ["test", "--package", self.package, "--features", self.features, "--test", self.target];
+        let program = Program::cargo(&workspace.root, arguments).env("MILEPOST_REPORT", self.report(folder));
+        let environment = self.environment(servers)?;
+        Ok(environment.into_iter().fold(program, |program, (name, value)| program.env(name, value)))
     }
+}
+
+/// The environment for tests of every backend at once: each kind of server under its own variable.
+///
+/// # Errors
+///
+/// As [`Backend::environment`].
+pub(crate) fn shared_environment(servers: &Servers) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let kinds: BTreeSet<_> =
+        Backend::usual().flat_map(|backend| backend.servers).map(|(_, kind)| *kind).collect();
+    kinds.into_iter().map(|kind| Ok((kind.variable(), servers.url(kind)?))).collect()
+}
+
+/// The names of the test targets that are the kit's, of whatever package.
+pub(crate) fn targets(workspace: &Workspace) -> Vec<&'static str> {
+    let mut names: Vec<_> = BACKENDS.iter().map(|backend| backend.target).collect();
+    names.sort_unstable();
+    names.dedup();
+    let exists = |name: &&str| workspace.packages().any(|package| package.has_target("test", name));
+    names.into_iter().filter(exists).collect()
 }
 
 /// How the kit's run counts, and what is wrong with the run itself: ignored cases are those that do not apply.
@@ -84,6 +144,18 @@ mod tests {
     #[test]
     fn an_unknown_backend_is_refused_with_the_known_ones() {
         let error = Backend::named("paper").unwrap_err().to_string();
-        assert!(error.ends_with("memory, sqlite, template"), "{error}");
+        assert!(error.contains("memory, sqlite"), "{error}");
+    }
+
+    #[test]
+    fn an_embedded_backend_needs_no_server() {
+        let servers = Servers::default();
+        assert_eq!(Backend::named("sqlite").unwrap().environment(&servers).unwrap(), []);
+    }
+
+    #[test]
+    fn backends_have_names_of_their_own() {
+        let names: BTreeSet<_> = BACKENDS.iter().map(|backend| backend.name).collect();
+        assert_eq!(names.len(), BACKENDS.len());
     }
 }

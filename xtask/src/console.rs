@@ -28,6 +28,11 @@ impl Console {
         let _ = writeln!(out, "{text}").and_then(|()| out.flush());
     }
 
+    /// One line that is no result.
+    pub(crate) fn note(&self, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
     /// Why the command itself could not be done.
     pub(crate) fn error(&self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "error: {text}");

@@ -3,6 +3,7 @@
 //! Every command is a file: [`test_all`] runs the steps of [`steps`], [`matrix`] keeps the README's table,
 //! [`mod@bench`] renders the budgets. All of them start other programs through [`command`], which leaves nothing behind.
 
+mod against;
 mod bench;
 mod command;
 mod conformance;
@@ -11,11 +12,13 @@ mod interrupt;
 mod matrix;
 mod package;
 mod report;
+mod servers;
 mod steps;
 mod stopwatch;
 mod summary;
 mod tally;
 mod test_all;
+mod up;
 mod words;
 mod workspace;
 
@@ -37,11 +40,19 @@ struct Cli {
 enum Command {
     /// Prove everything: format, lints, tests, documentation, conformance of every backend, packages
     TestAll(test_all::Args),
+    /// Run the conformance kit against whatever a URL names
+    Conformance(against::Args),
     /// Write the README's capability matrix from what the conformance kit reports
     Matrix {
         /// Only compare; fail when the README says something else
         #[arg(long)]
         check: bool,
+    },
+    /// Start servers to test against, print their URLs, and stop them at Ctrl-C
+    Up {
+        /// Which ones; all of the usual ones, if none is named
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
     },
     /// Measure the budgets beside the raw drivers and flag those that are missed
     Bench {
@@ -77,7 +88,9 @@ fn run(cli: Cli, console: &Console) -> anyhow::Result<bool> {
             Ok(true)
         }
         Some(Command::TestAll(args)) => test_all::run(console, &args),
+        Some(Command::Conformance(args)) => against::run(console, &args),
         Some(Command::Matrix { check }) => matrix::run(console, check),
+        Some(Command::Up { names }) => up::run(console, &names),
         Some(Command::Bench { json, quick }) => bench::run(console, json.as_deref(), quick),
     }
 }

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use crate::conformance::{BACKENDS, Backend};
+use crate::conformance::Backend;
 use crate::console::Console;
 use crate::interrupt;
-use crate::steps::{self, Context, Step};
+use crate::servers::Servers;
+use crate::steps::{self, Context, Scope, Step};
 use crate::stopwatch::{Pretty, Stopwatch};
 use crate::tally::Tally;
 use crate::workspace::Workspace;
@@ -28,7 +29,7 @@ pub(crate) struct Args {
     /// Only this step; may be given several times
     #[arg(long, value_name = "NAME")]
     step: Vec<String>,
-    /// Keep what the run made, the steps' logs and the conformance reports, and say where it is
+    /// Keep what the run made: logs, reports, and the servers, which go on; say where it is
     #[arg(long)]
     keep: bool,
     /// Leave out what takes long and rarely fails: lints of each single feature, builds from the packages
@@ -48,17 +49,19 @@ pub(crate) fn run(console: &Console, args: &Args) -> anyhow::Result<bool> {
     let workspace = Workspace::load()?;
     let backends: Vec<&'static Backend> = match &args.backend {
         Some(name) => vec![Backend::named(name)?],
-        None => BACKENDS.iter().collect(),
+        None => Backend::usual().collect(),
     };
     let steps = chosen(args)?;
     let folder = workspace.fresh_folder("test-all")?;
     let watch = Stopwatch::start();
+    let servers = Servers::default();
+    let scope = Scope { quick: args.quick, backends: &backends, servers: &servers };
     let mut all = Vec::new();
     for step in steps {
         if interrupt::requested() {
             break;
         }
-        all.push(run_step(console, step, &workspace, &folder, args.quick, &backends)?);
+        all.push(run_step(console, step, &workspace, &folder, &scope)?);
     }
     let total = all.iter().fold(Tally::default(), |mut sum, done| {
         sum += done.tally;
@@ -70,6 +73,9 @@ pub(crate) fn run(console: &Console, args: &Args) -> anyhow::Result<bool> {
     }
     let ok = total.ok() && !interrupt::requested();
     tidy(console, &folder, args.keep || !ok)?;
+    if args.keep {
+        servers.leave(console);
+    }
     console.line(&format!("all of it took {}\n", Pretty(watch.elapsed())));
     console.line(&total.summary());
     console.line(&total.plain());
@@ -94,14 +100,13 @@ fn run_step(
     step: &'static Step,
     workspace: &Workspace,
     folder: &Path,
-    quick: bool,
-    backends: &[&'static Backend],
+    scope: &Scope<'_>,
 ) -> anyhow::Result<Done> {
     console.line(&format!("== {}: {}", step.name, step.about));
     let watch = Stopwatch::start();
     let progress = console.progress(step.name);
     let log = log_file(folder, step.name);
-    let mut context = Context::new(workspace, &progress, folder, &log, quick, backends);
+    let mut context = Context::new(workspace, &progress, folder, &log, scope);
     let tally = match (step.run)(&mut context) {
         Ok(tally) => tally,
         Err(error) => {

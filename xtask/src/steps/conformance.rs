@@ -1,6 +1,7 @@
 //! The conformance kit on every backend, and the README's table of what it found.
 
 use super::Context;
+use crate::conformance::Backend;
 use crate::report::Report;
 use crate::tally::Tally;
 use crate::{conformance, matrix as readme};
@@ -9,8 +10,7 @@ use crate::{conformance, matrix as readme};
 pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<Tally> {
     let mut sum = Tally::default();
     for backend in context.backends {
-        let program = backend.program(context.workspace, context.folder);
-        sum += context.counted(program, conformance::tally)?;
+        sum += on(context, backend)?;
     }
     for forgotten in conformance::forgotten(context.workspace) {
         context.problem(format!("{forgotten} has a conformance target and is in no table of backends"));
@@ -19,12 +19,22 @@ pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<Tally> {
     Ok(sum)
 }
 
+/// The kit on one backend. A server that cannot be had fails this backend and leaves the others to be tried.
+fn on(context: &mut Context<'_>, backend: &Backend) -> anyhow::Result<Tally> {
+    match backend.program(context.workspace, context.folder, context.servers) {
+        Ok(program) => context.counted(program, conformance::tally),
+        Err(error) => {
+            context.problem(format!("{}: {error:#}", backend.name));
+            Ok(Tally::check(false))
+        }
+    }
+}
+
 /// Compares the README with the reports that [`run`] left, or with new ones when it was not asked for.
 pub(super) fn matrix(context: &mut Context<'_>) -> anyhow::Result<Tally> {
     for backend in context.backends {
         if Report::read(&backend.report(context.folder)).is_err() {
-            let program = backend.program(context.workspace, context.folder);
-            context.counted(program, conformance::tally)?;
+            on(context, backend)?;
         }
     }
     let up_to_date = readme::is_up_to_date(context.workspace, context.folder)?;

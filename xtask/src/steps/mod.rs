@@ -14,6 +14,7 @@ use std::path::Path;
 use crate::command::{Program, Ran};
 use crate::conformance::Backend;
 use crate::console::Progress;
+use crate::servers::Servers;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
 
@@ -56,7 +57,16 @@ pub(crate) struct Context<'a> {
     log: &'a Path,
     pub(crate) quick: bool,
     pub(crate) backends: &'a [&'static Backend],
+    pub(crate) servers: &'a Servers,
     findings: Findings,
+}
+
+/// How much of everything a step does, and on which servers.
+#[derive(Debug)]
+pub(crate) struct Scope<'a> {
+    pub(crate) quick: bool,
+    pub(crate) backends: &'a [&'static Backend],
+    pub(crate) servers: &'a Servers,
 }
 
 /// What is shown of a step that failed.
@@ -74,10 +84,10 @@ impl<'a> Context<'a> {
         progress: &'a Progress,
         folder: &'a Path,
         log: &'a Path,
-        quick: bool,
-        backends: &'a [&'static Backend],
+        scope: &Scope<'a>,
     ) -> Self {
-        Self { workspace, progress, folder, log, quick, backends, findings: Findings::default() }
+        let Scope { quick, backends, servers } = *scope;
+        Self { workspace, progress, folder, log, quick, backends, servers, findings: Findings::default() }
     }
 
     /// Notes what is wrong.

@@ -3,7 +3,7 @@
 use anyhow::bail;
 
 use super::Context;
-use crate::conformance::TARGET;
+use crate::conformance;
 use crate::summary;
 use crate::tally::Tally;
 
@@ -17,9 +17,16 @@ pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<Tally> {
         }
     }
     let mut program = context.cargo(&["nextest", "run", "--workspace", "--all-features", "--no-fail-fast"]);
+    let mut filters = Vec::new();
     // nextest refuses a filter with a name that does not occur.
-    if context.workspace.packages().any(|package| package.has_target("test", TARGET)) {
-        program = program.arg("--filterset").arg(format!("not (kind(test) & binary(={TARGET}))"));
+    for target in conformance::targets(context.workspace) {
+        filters.push(format!("not (kind(test) & binary(={target}))"));
+    }
+    if !filters.is_empty() {
+        program = program.arg("--filterset").arg(filters.join(" & "));
+    }
+    for (name, url) in conformance::shared_environment(context.servers)? {
+        program = program.env(name, url);
     }
     context.counted(program, |ran| Tally::of_tests(summary::nextest(&ran.output), ran.ok))
 }
