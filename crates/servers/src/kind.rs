@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::{Left, Ministack, PgBouncer, Postgres, Redis, RedisCluster};
+use crate::{Left, Ministack, PgBouncer, Postgres, Radosgw, Redis, RedisCluster};
 
 /// A running server. Dropped, it is killed and its data removed.
 ///
@@ -47,11 +47,17 @@ pub enum Kind {
     RedisCluster,
     /// An S3 server.
     S3,
+    /// Ceph's object gateway: an S3 server that checks signatures. Large, so by request only.
+    Radosgw,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Postgres, Self::PgBouncer, Self::Redis, Self::RedisCluster, Self::S3];
+    pub const ALL: [Self; 6] =
+        [Self::Postgres, Self::PgBouncer, Self::Redis, Self::RedisCluster, Self::S3, Self::Radosgw];
+
+    /// Those that are quick to get and to start.
+    pub const USUAL: [Self; 5] = [Self::Postgres, Self::PgBouncer, Self::Redis, Self::RedisCluster, Self::S3];
 
     /// Its name, as a person gives it on a command line.
     pub const fn name(self) -> &'static str {
@@ -61,6 +67,7 @@ impl Kind {
             Self::Redis => "redis",
             Self::RedisCluster => "redis-cluster",
             Self::S3 => "s3",
+            Self::Radosgw => "rgw",
         }
     }
 
@@ -72,6 +79,7 @@ impl Kind {
             Self::Redis => "MILEPOST_TEST_REDIS_URL",
             Self::RedisCluster => "MILEPOST_TEST_REDIS_CLUSTER_URL",
             Self::S3 => "MILEPOST_TEST_S3_URL",
+            Self::Radosgw => "MILEPOST_TEST_RGW_URL",
         }
     }
 
@@ -92,6 +100,7 @@ impl Kind {
             Self::Redis => Box::new(Redis::start()?),
             Self::RedisCluster => Box::new(RedisCluster::start()?),
             Self::S3 => Box::new(Ministack::start()?),
+            Self::Radosgw => Box::new(Radosgw::start()?),
         })
     }
 }

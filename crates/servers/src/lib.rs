@@ -20,6 +20,7 @@
 //! | Redis | [`Redis::start`], [`Redis::options`] | append-only file, fsync before each answer |
 //! | Redis Cluster | [`RedisCluster::start`] | three masters on loopback |
 //! | S3 | [`Ministack::start`] | the object store of the Python package `ministack`, persistent, any key |
+//! | S3 | [`Radosgw::start`] | Ceph's object gateway, which checks signatures; large, so by request only |
 //!
 //! # What the environment gives
 //!
@@ -52,6 +53,7 @@ mod port;
 mod postgres;
 #[cfg(feature = "proxy")]
 mod proxy;
+mod radosgw;
 mod redis;
 mod redis_cluster;
 mod run;
@@ -67,5 +69,6 @@ pub use pgbouncer::PgBouncer;
 pub use postgres::{Postgres, PostgresOptions};
 #[cfg(feature = "proxy")]
 pub use proxy::{Counts, Loss, Protocol, Proxy};
+pub use radosgw::Radosgw;
 pub use redis::{Redis, RedisOptions};
 pub use redis_cluster::RedisCluster;
