@@ -78,9 +78,11 @@ impl Radosgw {
     }
 
     fn make_bucket(&self, curl: &Path) -> anyhow::Result<()> {
+        // The gateway asks for this header, and not every curl sends it by itself.
+        let body = ["--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD"];
         let signed = ["--aws-sigv4", "aws:amz:us-east-1:s3", "--user"];
         let mut command = Command::new(curl);
-        command.args(["--silent", "--show-error", "--fail", "--request", "PUT"]).args(signed);
+        command.args(["--silent", "--show-error", "--fail", "--request", "PUT"]).args(body).args(signed);
         command.arg(format!("{KEY}:{SECRET}")).arg(format!("{}/{BUCKET}", self.endpoint()));
         run(&mut command).context("the bucket cannot be made").map(drop)
     }
