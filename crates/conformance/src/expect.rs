@@ -61,7 +61,14 @@ pub(crate) fn told(error: &Error) -> String {
 /// `holds` must be; `came` is what it was judged by.
 #[track_caller]
 pub(crate) fn expect(what: &str, holds: bool, came: impl Debug) -> Verdict {
-    if holds { Ok(()) } else { Err(Failure::new(what, "that it holds", format!("{came:?}"))) }
+    if holds {
+        return Ok(());
+    }
+    let came = match format!("{came:?}") {
+        unit if unit == "()" => "it does not".to_owned(),
+        came => came,
+    };
+    Err(Failure::new(what, "that it holds", came))
 }
 
 /// `got` must equal `want`.
@@ -73,8 +80,27 @@ pub(crate) fn expect_eq<T: PartialEq<U> + Debug, U: Debug>(what: &str, got: T, w
     let (mut came, expected) = (format!("{got:?}"), format!("{want:?}"));
     if came == expected {
         came.push_str(" (the difference is in the bytes of a body)");
+    } else if let Some(part) = first_difference(&expected, &came) {
+        came.push_str(&part);
     }
     Err(Failure::new(what, expected, came))
+}
+
+/// Where two long values begin to differ: nobody finds one number in two heads by eye.
+fn first_difference(expected: &str, came: &str) -> Option<String> {
+    const LONG: usize = 160;
+    const SHOWN: usize = 90;
+    if expected.len().min(came.len()) < LONG {
+        return None;
+    }
+    let same = expected.bytes().zip(came.bytes()).take_while(|(one, other)| one == other).count();
+    let field = expected.as_bytes()[..same].iter().rposition(|byte| matches!(byte, b',' | b'{' | b'('));
+    let from = field.map_or(0, |separator| separator + 1);
+    let part = |text: &str| {
+        let to = text.floor_char_boundary(from + SHOWN);
+        text[from..to].trim_start().to_owned()
+    };
+    Some(format!("\ndiffers at: {}\n      from: {}", part(came), part(expected)))
 }
 
 /// `result` must be a refusal of this kind: typed, and with nothing applied.
@@ -132,5 +158,26 @@ pub(crate) fn one_winner<T: Debug>(what: &str, results: Vec<Result<T>>, kind: Er
     match (won.next(), won.next()) {
         (Some(winner), None) => Ok(winner),
         _ => Err(Failure::new(what, format!("one winner of {racers}"), format!("{winners} winners"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_in_long_values_is_pointed_at() {
+        let head =
+            |version: u32| format!("Head {{ {}, version: {version}, due: None }}", "é: 1, ".repeat(40));
+        let told = expect_eq("the head", head(8), head(7)).unwrap_err().to_string();
+        assert!(told.contains("differs at: version: 8, due: None"), "{told}");
+        assert!(told.contains("from: version: 7, due: None"), "{told}");
+        assert!(first_difference("(1, 2)", "(1, 3)").is_none(), "short ones are read at a glance");
+    }
+
+    #[test]
+    fn what_does_not_hold_is_said_in_words() {
+        let told = expect("it may be deleted", false, ()).unwrap_err().to_string();
+        assert!(told.contains("came:       it does not"), "{told}");
     }
 }

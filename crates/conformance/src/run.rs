@@ -95,7 +95,10 @@ fn caught<T: Send + 'static>(
         }),
         Err(_) => {
             abort.abort();
-            Err(format!("timed out:  it took longer than {limit:?}"))
+            Err(format!(
+                "timed out:  it took longer than {limit:?}\nwhat to do:  a call below that is without an answer hangs; a \
+                 backend that is only slow gets another Tuning"
+            ))
         }
     }
 }

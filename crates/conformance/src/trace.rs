@@ -1,9 +1,9 @@
 //! Remembers what a case did, so that a failure can tell it.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fmt::{self, Write},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -15,9 +15,28 @@ use milepost_core::{
 
 use crate::expect::told;
 
-/// The last steps of a case.
+/// The last steps of a case, and the calls that have no answer yet.
 #[derive(Debug, Default)]
-pub(crate) struct Journal(Mutex<(u64, VecDeque<String>)>);
+pub(crate) struct Journal(Mutex<Steps>);
+
+#[derive(Debug, Default)]
+struct Steps {
+    /// How many there were.
+    count: u64,
+    newest: VecDeque<String>,
+    /// How many calls were made.
+    calls: u64,
+    waiting: BTreeMap<u64, String>,
+}
+
+/// A step in as many bytes as a failure tells of it.
+fn brief(mut step: String) -> String {
+    if step.len() > Journal::WIDTH {
+        step.truncate(step.floor_char_boundary(Journal::WIDTH));
+        step.push('…');
+    }
+    step
+}
 
 impl Journal {
     /// How many steps a failure tells.
@@ -25,29 +44,47 @@ impl Journal {
     /// How much it tells of each.
     const WIDTH: usize = 300;
 
+    fn steps(&self) -> MutexGuard<'_, Steps> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Remembers a step.
-    pub(crate) fn note(&self, mut step: String) {
-        if step.len() > Self::WIDTH {
-            step.truncate(step.floor_char_boundary(Self::WIDTH));
-            step.push('…');
+    pub(crate) fn note(&self, step: String) {
+        let mut steps = self.steps();
+        steps.count += 1;
+        if steps.newest.len() == Self::KEPT {
+            steps.newest.pop_front();
         }
-        let mut steps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        steps.0 += 1;
-        if steps.1.len() == Self::KEPT {
-            steps.1.pop_front();
+        steps.newest.push_back(brief(step));
+    }
+
+    /// Remembers a call until it is answered. One that is dropped before stays, until newer ones push it out.
+    fn ask(&self, call: String) -> u64 {
+        let mut steps = self.steps();
+        steps.calls += 1;
+        let number = steps.calls;
+        steps.waiting.insert(number, brief(call));
+        if steps.waiting.len() > Self::KEPT {
+            steps.waiting.pop_first();
         }
-        steps.1.push_back(step);
+        number
+    }
+
+    /// The call is no longer without an answer.
+    fn answered(&self, call: u64) {
+        self.steps().waiting.remove(&call);
     }
 }
 
 impl fmt::Display for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let steps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = steps.0 - steps.1.len() as u64 + 1;
+        let steps = self.steps();
+        let first = steps.count - steps.newest.len() as u64 + 1;
         if first > 1 {
             writeln!(f, "  … {} earlier steps", first - 1)?;
         }
-        (first..).zip(&steps.1).try_for_each(|(number, step)| writeln!(f, "  {number}. {step}"))
+        (first..).zip(&steps.newest).try_for_each(|(number, step)| writeln!(f, "  {number}. {step}"))?;
+        steps.waiting.values().try_for_each(|call| writeln!(f, "  without an answer: {call}"))
     }
 }
 
@@ -65,12 +102,25 @@ impl Traced {
         Arc::new(Self { name, store, journal: journal.clone() })
     }
 
-    fn tell<T>(&self, asked: String, answer: Result<T>, show: impl FnOnce(&T) -> String) -> Result<T> {
+    async fn tell<T>(
+        &self,
+        asked: String,
+        call: impl Future<Output = Result<T>>,
+        show: impl FnOnce(&T) -> String,
+    ) -> Result<T> {
+        let asked = format!("{}.{asked}", self.name);
+        let number = self.journal.ask(asked.clone());
+        let answer = call.await;
+        self.journal.answered(number);
+        self.told(asked, answer, show)
+    }
+
+    fn told<T>(&self, asked: String, answer: Result<T>, show: impl FnOnce(&T) -> String) -> Result<T> {
         let answered = match &answer {
             Ok(value) => show(value),
             Err(error) => told(error),
         };
-        self.journal.note(format!("{}.{asked} = {answered}", self.name));
+        self.journal.note(format!("{asked} = {answered}"));
         answer
     }
 
@@ -144,14 +194,15 @@ impl Store for Traced {
 
     async fn open(&self, run: &RunId, open: Open) -> Result<Opened> {
         let asked = opening(run, &open);
-        self.tell(asked, self.store.open(run, open).await, |opened| {
+        self.tell(asked, self.store.open(run, open), |opened| {
             format!("epoch {}, version {}", opened.fence.epoch, opened.head.version)
         })
+        .await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed> {
         let asked = committing(&commit);
-        self.tell(asked, self.store.commit(commit).await, committed)
+        self.tell(asked, self.store.commit(commit), committed).await
     }
 
     async fn commit_many(&self, commits: Vec<Commit>) -> Vec<Result<Committed>> {
@@ -163,33 +214,35 @@ impl Store for Traced {
             self.journal.note(format!("{} commits got {} answers", asked.len(), answers.len()));
             return answers;
         }
-        asked.into_iter().zip(answers).map(|(asked, answer)| self.tell(asked, answer, committed)).collect()
+        let told = asked.into_iter().zip(answers);
+        told.map(|(asked, answer)| self.told(format!("{}.{asked}", self.name), answer, committed)).collect()
     }
 
     async fn renew(&self, run: &RunId, renew: Renew) -> Result<()> {
         let asked = format!("renew({run:?}, epoch {}, ttl {:?})", renew.fence.epoch, renew.ttl);
-        self.tell(asked, self.store.renew(run, renew).await, |()| "Ok".to_owned())
+        self.tell(asked, self.store.renew(run, renew), |()| "Ok".to_owned()).await
     }
 
     async fn send(&self, run: &RunId, message: NewMessage) -> Result<Sent> {
         let asked = format!("send({run:?}, {:?})", message.key);
-        self.tell(asked, self.store.send(run, message).await, |sent| format!("{sent:?}"))
+        self.tell(asked, self.store.send(run, message), |sent| format!("{sent:?}")).await
     }
 
     async fn delete(&self, run: &RunId, guard: Delete) -> Result<bool> {
-        self.tell(format!("delete({run:?}, {guard:?})"), self.store.delete(run, guard).await, bool::to_string)
+        self.tell(format!("delete({run:?}, {guard:?})"), self.store.delete(run, guard), bool::to_string).await
     }
 
     async fn head(&self, run: &RunId) -> Result<Option<Head>> {
-        self.tell(format!("head({run:?})"), self.store.head(run).await, |head| match head {
+        self.tell(format!("head({run:?})"), self.store.head(run), |head| match head {
             Some(head) => format!("{}, version {}, cursor {}", head.status(), head.version, head.cursor),
             None => "None".to_owned(),
         })
+        .await
     }
 
     async fn snapshot(&self, run: &RunId, at: At) -> Result<Option<Snapshot>> {
-        let answer = self.store.snapshot(run, at).await;
-        self.tell(format!("snapshot({run:?}, {at:?})"), answer, |snapshot| format!("{snapshot:?}"))
+        let asked = format!("snapshot({run:?}, {at:?})");
+        self.tell(asked, self.store.snapshot(run, at), |snapshot| format!("{snapshot:?}")).await
     }
 
     fn stream(&self, run: &RunId, span: Span) -> BoxStream<'static, Result<Record>> {
@@ -201,10 +254,10 @@ impl Store for Traced {
     }
 
     async fn blob(&self, run: &RunId, name: &Digest) -> Result<Option<Bytes>> {
-        let answer = self.store.blob(run, name).await;
-        self.tell(format!("blob({run:?}, {name})"), answer, |body| {
+        self.tell(format!("blob({run:?}, {name})"), self.store.blob(run, name), |body| {
             body.as_ref().map_or("None".to_owned(), |body| format!("{} B", body.len()))
         })
+        .await
     }
 
     fn blobs(&self, run: &RunId) -> BoxStream<'static, Result<BlobInfo>> {
@@ -216,6 +269,6 @@ impl Store for Traced {
     }
 
     async fn close(&self) -> Result<()> {
-        self.tell("close()".to_owned(), self.store.close().await, |()| "Ok".to_owned())
+        self.tell("close()".to_owned(), self.store.close(), |()| "Ok".to_owned()).await
     }
 }

@@ -127,7 +127,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Held by: `deletion/*`, `fencing/a-deletion-racing-commits-leaves-nothing`.
     async fn delete(&self, run: &RunId, guard: Delete) -> Result<bool>;
 
-    /// A run's summary; `None` if there is no such run.
+    /// A run's summary; `None` if there is no such run. Its [`Head::at`] is the store's now, by which its status is judged.
     ///
     /// Held by: `open/begun-but-empty-is-known`, `streams/every-read-of-an-unknown-run-is-not-found`,
     /// `deletion/nothing-is-left-to-read`.

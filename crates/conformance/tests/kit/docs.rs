@@ -1,11 +1,18 @@
-//! The contract's documentation, compared with the table: every case that it names is there.
+//! The documents, compared with the table: every case that they name is there, every area that is there is named, and the
+//! counts are right.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, env, fs, path::Path};
 
 use milepost_conformance::cases;
 
 /// What the contract's documentation names its cases by.
 const MARK: &str = "Held by:";
+
+/// Set to anything, the README's counts are written instead of compared.
+const WRITE: &str = "MILEPOST_WRITE_DOCS";
+
+const BEGIN: &str = "<!-- areas:begin -->\n";
+const END: &str = "<!-- areas:end -->";
 
 /// The sources of the contract, a name and a text each.
 fn contract() -> Vec<(String, String)> {
@@ -13,7 +20,8 @@ fn contract() -> Vec<(String, String)> {
     let files = fs::read_dir(folder).expect("the contract stands beside the kit");
     let named = files.map(|file| {
         let path = file.expect("it can be listed").path();
-        (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(path).unwrap())
+        let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
+        (name, fs::read_to_string(path).expect("it can be read"))
     });
     named.collect()
 }
@@ -61,6 +69,17 @@ fn every_case_that_the_contract_names_is_there() {
 }
 
 #[test]
+fn every_area_is_named_by_the_contract() {
+    let sources = contract();
+    let globs: Vec<&str> = sources.iter().flat_map(|(_, source)| named(source)).collect();
+    for case in cases() {
+        let area = case.area();
+        let named = globs.iter().any(|glob| glob.split_once('/').is_some_and(|(its, _)| its == area));
+        assert!(named, "nothing in the contract is held by {area}/*: name it where its rule stands");
+    }
+}
+
+#[test]
 fn every_method_of_a_store_names_its_cases() {
     let (_, source) = contract().into_iter().find(|(file, _)| file == "store.rs").expect("it is there");
     let (_, body) = source.split_once("pub trait Store").expect("it is there");
@@ -76,4 +95,43 @@ fn every_method_of_a_store_names_its_cases() {
         }
     }
     assert_eq!(methods, 15, "all of them were looked at");
+}
+
+/// The README's table with the counts that the table of cases has; what an area is about is kept as it stands.
+fn counted(table: &str) -> String {
+    let about: BTreeMap<&str, &str> = table
+        .lines()
+        .filter_map(|row| {
+            let mut cells = row.strip_prefix("| `")?.split(" | ");
+            Some((cells.next()?.strip_suffix("/`")?, cells.nth(1)?.trim_end_matches(" |")))
+        })
+        .collect();
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for case in cases() {
+        match counts.iter_mut().find(|(area, _)| *area == case.area()) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((case.area(), 1)),
+        }
+    }
+    let rows = counts.iter().map(|(area, count)| {
+        format!("| `{area}/` | {count} | {} |\n", about.get(area).copied().unwrap_or("?"))
+    });
+    let total: usize = counts.iter().map(|(_, count)| count).sum();
+    let rows: String = rows.collect();
+    format!("| area | cases | about |\n|---|---:|---|\n{rows}| **all** | {total} | |\n")
+}
+
+#[test]
+fn the_readme_counts_the_cases() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(&path).expect("it is there");
+    let (before, rest) = readme.split_once(BEGIN).expect("a table begins");
+    let (table, after) = rest.split_once(END).expect("a table ends");
+    let wanted = counted(table);
+    if env::var_os(WRITE).is_some() {
+        fs::write(path, format!("{before}{BEGIN}{wanted}{END}{after}")).expect("it can be written");
+        return;
+    }
+    assert!(!wanted.contains("| ? |"), "the README does not say what an area is about:\n{wanted}");
+    assert_eq!(table, wanted, "{WRITE}=1 writes it");
 }
