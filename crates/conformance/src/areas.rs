@@ -9,6 +9,7 @@ pub(crate) mod checkpointer;
 pub(crate) mod commit;
 pub(crate) mod concurrency;
 pub(crate) mod deletion;
+pub(crate) mod differential;
 pub(crate) mod fencing;
 pub(crate) mod ids;
 pub(crate) mod inbox;

@@ -10,7 +10,7 @@ use std::{
 use milepost_core::{
     Bytes, Capabilities, Clock, Commit, Committed, Cursor, Fence, Head, Ids, Kind, Manifest, MessageKey,
     NewMessage, NewRecord, Open, Opened, OperationId, Outcome, Refusal, Retain, RunId, RunInfo, SeededIds,
-    Store, SystemClock, Version,
+    Store, SystemClock, Timestamp, Version,
 };
 use tokio::{sync::Barrier, task::JoinSet};
 
@@ -99,6 +99,16 @@ impl Context {
         let store = Traced::over(self.harness.connect(&self.scope).await?, "reopened", &self.journal);
         self.reopened.lock().unwrap_or_else(PoisonError::into_inner).push(store.clone());
         Ok(store)
+    }
+
+    /// The store's now, where the kit moves its clock.
+    pub(crate) fn now(&self) -> Option<Timestamp> {
+        self.harness.moves_clock().then(|| self.scope.clock().now())
+    }
+
+    /// How many handles have been added to the first two.
+    pub(crate) fn reopened(&self) -> usize {
+        self.reopened.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// A run id that no other case of any process uses.

@@ -27,6 +27,14 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Tells the seed too.
+    pub(crate) fn seeded(mut self, seed: u64) -> Self {
+        self.what.push_str(&format!(" (seed {seed:#018x})"));
+        self
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "looked at:  {}", self.what)?;

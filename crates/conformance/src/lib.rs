@@ -67,6 +67,19 @@
 //! ways), or a clock that can be moved. Where that is not so the case is *not applicable*, shown as ignored with the
 //! reason. Nothing is skipped silently, and a backend that cannot be reached fails every case.
 //!
+//! # Random histories
+//!
+//! The cases of the area `differential` play random histories on the store and on the reference model at once, until
+//! every answer of the contract has been seen that the store's capabilities admit. One that fails is made short before it
+//! is told, with the seed that plays it again; more rounds look longer:
+//!
+//! ```text
+//! MILEPOST_SEED=0x2a cargo test --test conformance -- --exact differential/commits-answer-as-the-model-does
+//! MILEPOST_ROUNDS=1000 cargo test --test conformance -- differential/
+//! ```
+//!
+//! What concurrent clients do, in a soak test of your own for example, is written down and checked by [`History`].
+//!
 //! # As a function
 //!
 //! [`check`] runs the same cases and gives a [`Report`], for a command line or a table in a README.
@@ -78,6 +91,7 @@ mod context;
 mod expect;
 mod harness;
 mod image;
+mod oracle;
 mod report;
 mod run;
 mod table;
@@ -100,6 +114,7 @@ pub use check::check;
 pub use context::Context;
 pub use expect::{Failure, Verdict};
 pub use harness::{Harness, Scope, Tuning, harness};
+pub use oracle::{Checked, History, ROUNDS_VARIABLE, Recorded, SEED_VARIABLE};
 pub use report::{CaseReport, Outcome, Report};
 pub use table::cases;
 pub use test_main::{REPORT_VARIABLE, main};

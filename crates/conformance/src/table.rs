@@ -3,8 +3,8 @@
 use crate::{
     Case,
     areas::{
-        blobs, capabilities, checkpointer, commit, concurrency, deletion, fencing, ids, inbox, leases,
-        listing, lost_ack, open, snapshots, streams,
+        blobs, capabilities, checkpointer, commit, concurrency, deletion, differential, fencing, ids, inbox,
+        leases, listing, lost_ack, open, snapshots, streams,
     },
 };
 
@@ -71,6 +71,8 @@ const AREAS: &[&[Case]] = &[
     // concurrency
     concurrency::many::CASES,
     concurrency::linear::CASES,
+    // differential
+    differential::CASES,
     // capabilities
     capabilities::declared::CASES,
     capabilities::undeclared::CASES,

@@ -2,6 +2,7 @@
 
 mod docs;
 mod idle;
+mod planted;
 mod yes;
 
 use std::{fmt::Write, time::Duration};
