@@ -25,6 +25,8 @@ use crate::{
 /// - **Cancellation.** A dropped future leaves a write either done or not done, never half; which of them is found out
 ///   like a lost acknowledgement, by sending it again.
 /// - **Time** is the store's. A worker whose clock is hours off changes nothing.
+/// - **Streams** ask nothing of the store until they are read, and then a page at a time: what is refused, and a store that
+///   was closed in between, is told by the next item.
 /// - **Reads** see one state of the run each. Stored bytes are verified: what is not as it was written is
 ///   [`crate::ErrorKind::Corrupt`], never other data and never less.
 ///
