@@ -43,7 +43,7 @@ pub(crate) fn run(console: &Console, args: &Args) -> anyhow::Result<bool> {
     let markdown = folder.join("report.md");
     let report = args.json.clone().unwrap_or_else(|| folder.join("report.json"));
     let report = std::path::absolute(&report)?;
-    let program = program(&workspace, args).env(REPORT, &report).env(URL, &args.url);
+    let program = program(&workspace, args).env(REPORT, &report).secret(URL, &args.url);
     let program = if args.markdown { program.env(MARKDOWN, &markdown).aside() } else { program };
     let ok = program.run_visibly()?;
     if args.markdown {

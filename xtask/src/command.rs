@@ -91,6 +91,13 @@ impl Program {
         self
     }
 
+    /// Sets a variable whose value is in no log: a URL may hold a password.
+    pub(crate) fn secret(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.line = format!("{name}=… {}", self.line);
+        self.command.env(name, value);
+        self
+    }
+
     /// Runs it and keeps its output.
     pub(crate) fn run(mut self, progress: &Progress) -> anyhow::Result<Ran> {
         let (reader, writer) = io::pipe()?;

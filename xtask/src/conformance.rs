@@ -87,7 +87,7 @@ impl Backend {
             ["test", "--package", self.package, "--features", self.features, "--test", self.target];
         let program = Program::cargo(&workspace.root, arguments).env("MILEPOST_REPORT", self.report(folder));
         let environment = self.environment(servers)?;
-        Ok(environment.into_iter().fold(program, |program, (name, value)| program.env(name, value)))
+        Ok(environment.into_iter().fold(program, |program, (name, value)| program.secret(name, value)))
     }
 }
 

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-/// The folder for it: the user's cache, or the temporary folder where there is no user.
+/// The folder for it: the CI's cache, as `.ci/run` takes it, or the user's, or the temporary folder where there is no
+/// user.
 pub(crate) fn folder() -> anyhow::Result<PathBuf> {
     let named = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let base = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")));
+    let base = named("CI_CACHE_DIR").filter(|folder| folder.is_dir()).or_else(|| named("XDG_CACHE_HOME"));
+    let base = base.or_else(|| named("HOME").map(|home| home.join(".cache")));
     let folder = base.unwrap_or_else(env::temp_dir).join("milepost");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder)

@@ -51,15 +51,16 @@ struct Inside {
 pub struct Left {
     /// Its processes.
     pub processes: Vec<u32>,
-    /// Its folder.
-    pub folder: PathBuf,
+    /// Its folders.
+    pub folders: Vec<PathBuf>,
 }
 
 impl Left {
     /// The command that stops it and removes what it stored.
     pub fn stop_command(&self) -> String {
         let processes: Vec<_> = self.processes.iter().map(u32::to_string).collect();
-        format!("kill -9 {}; rm -rf {}", processes.join(" "), self.folder.display())
+        let folders: Vec<_> = self.folders.iter().map(|folder| folder.display().to_string()).collect();
+        format!("kill -9 {}; rm -rf {}", processes.join(" "), folders.join(" "))
     }
 }
 

@@ -136,6 +136,9 @@ impl Server for Ministack {
 
     fn leave(&self) -> Left {
         self.home.leave();
-        Left { processes: self.daemon.leave().into_iter().collect(), folder: self.home.path().to_owned() }
+        Left {
+            processes: self.daemon.leave().into_iter().collect(),
+            folders: vec![self.home.path().to_owned()],
+        }
     }
 }

@@ -136,11 +136,12 @@ impl Server for PgBouncer {
         self.daemon.restart()
     }
 
-    /// With the PostgreSQL behind it, whose folder is the one that is named.
+    /// With the PostgreSQL behind it.
     fn leave(&self) -> Left {
         self.home.leave();
         let mut left = self.behind.leave();
         left.processes.extend(self.daemon.leave());
+        left.folders.push(self.home.path().to_owned());
         left
     }
 }

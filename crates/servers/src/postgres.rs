@@ -19,7 +19,7 @@ use crate::{answer, port};
 
 const TOOLS: Tools = Tools {
     programs: &["initdb", "postgres"],
-    folders: &["/usr/lib/postgresql/*/bin", "/usr/pgsql/*/bin", "/usr/local/pgsql/bin"],
+    folders: &["/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin"],
     debian: &["postgresql"],
 };
 
@@ -168,6 +168,9 @@ impl Server for Postgres {
 
     fn leave(&self) -> Left {
         self.home.leave();
-        Left { processes: self.daemon.leave().into_iter().collect(), folder: self.home.path().to_owned() }
+        Left {
+            processes: self.daemon.leave().into_iter().collect(),
+            folders: vec![self.home.path().to_owned()],
+        }
     }
 }

@@ -256,6 +256,6 @@ impl Server for Radosgw {
     fn leave(&self) -> Left {
         self.home.leave();
         let processes = self.daemons.iter().filter_map(Daemon::leave).collect();
-        Left { processes, folder: self.home.path().to_owned() }
+        Left { processes, folders: vec![self.home.path().to_owned()] }
     }
 }

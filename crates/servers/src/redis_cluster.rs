@@ -125,6 +125,6 @@ impl Server for RedisCluster {
     fn leave(&self) -> Left {
         self.home.leave();
         let processes = self.nodes.iter().filter_map(|(_, daemon)| daemon.leave()).collect();
-        Left { processes, folder: self.home.path().to_owned() }
+        Left { processes, folders: vec![self.home.path().to_owned()] }
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<Tally> {
         program = program.arg("--filterset").arg(filters.join(" & "));
     }
     for (name, url) in conformance::shared_environment(context.servers)? {
-        program = program.env(name, url);
+        program = program.secret(name, url);
     }
     context.counted(program, |ran| Tally::of_tests(summary::nextest(&ran.output), ran.ok))
 }

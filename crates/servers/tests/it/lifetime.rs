@@ -80,8 +80,8 @@ fn a_server_that_is_left_goes_on_until_it_is_stopped_by_hand() {
     let address = redis.address();
     let left = redis.leave();
     drop(redis);
-    assert!(TcpStream::connect(address).is_ok() && left.folder.is_dir());
+    assert!(TcpStream::connect(address).is_ok() && left.folders[0].is_dir());
     assert!(Command::new("sh").args(["-c", &left.stop_command()]).status().unwrap().success());
     within_seconds("the server ends", || TcpStream::connect(address).is_err());
-    assert!(!left.folder.exists());
+    assert!(!left.folders[0].exists());
 }
