@@ -102,13 +102,17 @@ pub(crate) fn shared_environment(servers: &Servers) -> anyhow::Result<Vec<(&'sta
     kinds.into_iter().map(|kind| Ok((kind.variable(), servers.url(kind)?))).collect()
 }
 
-/// The names of the test targets that are the kit's, of whatever package.
-pub(crate) fn targets(workspace: &Workspace) -> Vec<&'static str> {
-    let mut names: Vec<_> = BACKENDS.iter().map(|backend| backend.target).collect();
-    names.sort_unstable();
-    names.dedup();
-    let exists = |name: &&str| workspace.packages().any(|package| package.has_target("test", name));
-    names.into_iter().filter(exists).collect()
+/// What nextest is not to run because it is run here, as a filter of its own language: the kit's targets, by package.
+pub(crate) fn not_these(workspace: &Workspace) -> Option<String> {
+    let exists = |backend: &&Backend| {
+        workspace.package(backend.package).is_some_and(|package| package.has_target("test", backend.target))
+    };
+    // Several backends may be one target on several servers.
+    let targets: BTreeSet<_> =
+        BACKENDS.iter().filter(exists).map(|backend| (backend.package, backend.target)).collect();
+    let one = |(package, target)| format!("not (package(={package}) & kind(test) & binary(={target}))");
+    let filters: Vec<_> = targets.into_iter().map(one).collect();
+    (!filters.is_empty()).then(|| filters.join(" & "))
 }
 
 /// How the kit's run counts, and what is wrong with the run itself: ignored cases are those that do not apply.

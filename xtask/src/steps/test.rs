@@ -17,13 +17,9 @@ pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<Tally> {
         }
     }
     let mut program = context.cargo(&["nextest", "run", "--workspace", "--all-features", "--no-fail-fast"]);
-    let mut filters = Vec::new();
     // nextest refuses a filter with a name that does not occur.
-    for target in conformance::targets(context.workspace) {
-        filters.push(format!("not (kind(test) & binary(={target}))"));
-    }
-    if !filters.is_empty() {
-        program = program.arg("--filterset").arg(filters.join(" & "));
+    if let Some(filter) = conformance::not_these(context.workspace) {
+        program = program.arg("--filterset").arg(filter);
     }
     for (name, url) in conformance::shared_environment(context.servers)? {
         program = program.secret(name, url);
