@@ -5,17 +5,18 @@ use std::fmt;
 use futures_util::future::BoxFuture;
 use milepost_core::{Capabilities, Capability};
 
-use crate::{Context, Harness, Verdict};
+use crate::{Context, Harness, Hook, Verdict};
 
 /// Something that must be so for a case to apply.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Need {
     /// The store declares this capability.
     Offers(Capability),
     /// The store does not declare this capability: the law is tested both ways.
     Lacks(Capability),
-    /// The store runs by the scope's clock, so that instants can be tested to the microsecond.
-    Clock,
+    /// The harness supplies this hook.
+    Hook(Hook),
 }
 
 impl fmt::Display for Need {
@@ -23,7 +24,7 @@ impl fmt::Display for Need {
         match self {
             Need::Offers(capability) => write!(f, "{capability}"),
             Need::Lacks(capability) => write!(f, "not {capability}"),
-            Need::Clock => f.write_str("clock"),
+            Need::Hook(hook) => write!(f, "{hook}"),
         }
     }
 }
@@ -38,8 +39,27 @@ impl Need {
             Need::Lacks(capability) if offered.set.contains(capability) => {
                 Some(format!("is for stores without {capability}, which this store declares"))
             }
-            Need::Clock if !harness.moves_clock() => {
-                Some("needs a clock to move, which this harness does not give".to_owned())
+            Need::Hook(hook) => {
+                let pointless = harness.hooks().pointless(hook, offered).map(str::to_owned);
+                let missing = || {
+                    format!(
+                        "needs the hook {hook} ({}), which this harness does not supply; without it nobody knows {}",
+                        hook.supplied_by(),
+                        hook.proves()
+                    )
+                };
+                pointless.or_else(|| (!harness.supplies(hook)).then(missing))
+            }
+            _ => None,
+        }
+    }
+
+    /// The hook that somebody could supply and nobody did.
+    fn missing(self, harness: &Harness, offered: &Capabilities) -> Option<Hook> {
+        match self {
+            Need::Hook(hook) => {
+                let pointless = harness.hooks().pointless(hook, offered).is_some();
+                (!pointless && !harness.supplies(hook)).then_some(hook)
             }
             _ => None,
         }
@@ -52,6 +72,7 @@ pub struct Case {
     pub(crate) id: &'static str,
     pub(crate) needs: &'static [Need],
     pub(crate) doc: &'static str,
+    pub(crate) once: Option<&'static str>,
     pub(crate) run: for<'a> fn(&'a Context) -> BoxFuture<'a, Verdict>,
 }
 
@@ -74,6 +95,22 @@ impl Case {
     /// The sentence of the contract that it enforces.
     pub fn doc(&self) -> &'static str {
         self.doc
+    }
+
+    /// Why it is not tried a second time with a re-open between any two operations; `None` if it is.
+    pub fn not_reopened(&self) -> Option<&'static str> {
+        self.once
+    }
+
+    /// The hooks that would make it apply to a store that offers this; empty if no hook would.
+    pub(crate) fn missing(&self, harness: &Harness, offered: &Capabilities) -> Vec<Hook> {
+        let unmet = self.needs.iter().filter(|need| need.unmet(harness, offered).is_some());
+        unmet.map(|need| need.missing(harness, offered)).collect::<Option<_>>().unwrap_or_default()
+    }
+
+    /// Whether it kills its server.
+    pub(crate) fn wants_own_server(&self) -> bool {
+        self.needs.contains(&Need::Hook(Hook::Server))
     }
 
     /// The first of its needs that is not met, for a list that has little room.
@@ -112,6 +149,8 @@ pub(crate) const fn kebab<const N: usize>(name: &str) -> [u8; N] {
 ///     is_gone_at_its_end [clock],
 ///     /// Without `History` only the newest two snapshots are kept.
 ///     keeps_two [Snapshots, not History],
+///     /// A stopped writer is refused when it goes on.
+///     is_refused_when_it_thaws [clock, processes] once "the handle is in another process",
 /// }
 ///
 /// async fn is_gone_at_its_end(ctx: &Context) -> Verdict { … }      // its id: leases/is-gone-at-its-end
@@ -120,7 +159,7 @@ pub(crate) const fn kebab<const N: usize>(name: &str) -> [u8; N] {
 /// The functions stand below the rows and outside of the macro, so that rustfmt sees them; one without a row is dead
 /// code, and the compiler says so.
 macro_rules! cases {
-    ($area:ident: $($(#[doc = $doc:literal])+ $name:ident [$($($need:ident)+),* $(,)?],)+) => {
+    ($area:ident: $($(#[doc = $doc:literal])+ $name:ident [$($($need:ident)+),* $(,)?] $(once $once:literal)?,)+) => {
         pub(crate) const CASES: &[$crate::case::Case] = &[$(
             $crate::case::Case {
                 id: {
@@ -133,6 +172,7 @@ macro_rules! cases {
                 },
                 needs: &[$($crate::case::need!($($need)+)),*],
                 doc: concat!($($doc),+).trim_ascii_start(),
+                once: $crate::case::once!($($once)?),
                 run: |ctx| Box::pin($name(ctx)),
             },
         )+];
@@ -140,9 +180,37 @@ macro_rules! cases {
 }
 pub(crate) use cases;
 
+macro_rules! once {
+    () => {
+        None
+    };
+    ($reason:literal) => {
+        Some($reason)
+    };
+}
+pub(crate) use once;
+
 macro_rules! need {
     (clock) => {
-        $crate::case::Need::Clock
+        $crate::case::Need::Hook($crate::Hook::Clock)
+    };
+    (processes) => {
+        $crate::case::Need::Hook($crate::Hook::Processes)
+    };
+    (parts) => {
+        $crate::case::Need::Hook($crate::Hook::Parts)
+    };
+    (flip) => {
+        $crate::case::Need::Hook($crate::Hook::Flip)
+    };
+    (removal) => {
+        $crate::case::Need::Hook($crate::Hook::Removal)
+    };
+    (secret) => {
+        $crate::case::Need::Hook($crate::Hook::Secret)
+    };
+    (server) => {
+        $crate::case::Need::Hook($crate::Hook::Server)
     };
     (not $capability:ident) => {
         $crate::case::Need::Lacks(milepost_core::Capability::$capability)

@@ -8,21 +8,28 @@ use std::{
     thread,
 };
 
-use crate::{Harness, Report, cases, run};
+use crate::{Harness, Report, entry::Entry, run, trial::trials, worker, worker::is_second};
 
 /// Runs every case whose id contains `filter` (all of them, if it is empty), several at a time, and reports. May be
-/// called from anywhere, a runtime included: the kit brings its own threads.
+/// called from anywhere, a runtime included: the kit brings its own threads. Each case is tried twice, the second time
+/// with a re-open between any two operations; its id begins with `reopened/` then.
 ///
 /// ```
 /// use milepost_conformance::{check, harness};
 /// use milepost_store_memory::MemoryStore;
 ///
-/// let memory = harness("memory", |scope| async move { Ok(scope.shared(MemoryStore::new)) });
+/// let memory = harness("memory", |scope| async move { Ok(scope.shared(MemoryStore::new).handle()) });
 /// let report = check(&memory, "open/creates");
 /// assert!(report.is_passed(), "{}", report.to_markdown());
 /// ```
 pub fn check(harness: &Harness, filter: &str) -> Report {
-    let chosen: Vec<_> = cases().filter(|case| case.id().contains(filter)).collect();
+    worker(harness);
+    if is_second() {
+        // Of another harness, which this program comes to later.
+        return Report::new(harness, None, Vec::new());
+    }
+    let harness = &harness.clone().entered(Entry::check());
+    let chosen: Vec<_> = trials().filter(|trial| trial.id().contains(filter)).collect();
     let reports: Mutex<Vec<_>> = Mutex::default();
     let next = AtomicUsize::new(0);
     let threads = thread::available_parallelism().map_or(2, usize::from).max(2);
@@ -32,8 +39,8 @@ pub fn check(harness: &Harness, filter: &str) -> Report {
         thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
-                    while let Some(case) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let report = run::run(harness, case, &offered);
+                    while let Some(trial) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let report = run::run(harness, *trial, &offered);
                         reports.lock().unwrap_or_else(PoisonError::into_inner).push(report);
                     }
                 });
@@ -41,9 +48,6 @@ pub fn check(harness: &Harness, filter: &str) -> Report {
         });
         offered
     });
-    Report::new(
-        harness.name(),
-        offered.ok().as_ref(),
-        reports.into_inner().unwrap_or_else(PoisonError::into_inner),
-    )
+    let reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Report::new(harness, offered.ok().as_ref(), reports)
 }

@@ -18,8 +18,14 @@ use crate::{
     Harness, Scope, Tuning, Verdict,
     expect::Failure,
     image::{Image, image},
+    reopening::Reopening,
+    run::Offered,
     trace::{Journal, Traced},
+    trial::Mode,
 };
+
+/// How often something is repeated at most when every operation has a handle of its own.
+const REOPENED_ROUNDS: u32 = 20;
 
 /// The world of one case.
 #[derive(Debug)]
@@ -30,10 +36,12 @@ pub struct Context {
     pub(crate) b: Arc<dyn Store>,
     /// What the store offers.
     pub(crate) capabilities: Capabilities,
-    harness: Harness,
-    scope: Scope,
+    pub(crate) harness: Harness,
+    pub(crate) scope: Scope,
+    mode: Mode,
+    closes_alone: bool,
     ids: SeededIds,
-    journal: Arc<Journal>,
+    pub(crate) journal: Arc<Journal>,
     reopened: Mutex<Vec<Arc<dyn Store>>>,
 }
 
@@ -58,6 +66,14 @@ impl Driver {
     }
 }
 
+/// A handle on the data of `scope`, as `mode` has it.
+async fn handle(harness: &Harness, scope: &Scope, mode: Mode, closing: bool) -> Verdict<Arc<dyn Store>> {
+    Ok(match mode {
+        Mode::Plain => harness.connect(scope).await?,
+        Mode::Reopened => Arc::new(Reopening::connect(harness, scope, closing).await?),
+    })
+}
+
 /// A record whose body tells its number.
 pub(crate) fn record(number: u64) -> NewRecord {
     NewRecord::new(Kind::from_static("entry"), format!("record {number}"))
@@ -68,21 +84,46 @@ impl Context {
     pub(crate) async fn connect(
         harness: &Harness,
         scope: Scope,
+        mode: Mode,
+        offered: Offered,
         seed: u64,
         journal: Arc<Journal>,
     ) -> Verdict<Self> {
-        let a = Traced::over(harness.connect(&scope).await?, "a", &journal);
-        let b = Traced::over(harness.connect(&scope).await?, "b", &journal);
+        let harness = match mode {
+            Mode::Plain => harness.clone(),
+            Mode::Reopened => harness.clone().with_tuning(harness.tuning().reopened()),
+        };
+        let closes_alone = offered.closes_alone;
+        let a = handle(&harness, &scope, mode, closes_alone).await?;
+        let b = handle(&harness, &scope, mode, closes_alone).await?;
         Ok(Self {
             capabilities: a.capabilities(),
-            a,
-            b,
-            harness: harness.clone(),
+            a: Traced::over(a, "a", &journal),
+            b: Traced::over(b, "b", &journal),
+            harness,
             scope,
+            mode,
+            closes_alone,
             ids: SeededIds::new(seed),
             journal,
             reopened: Mutex::default(),
         })
+    }
+
+    /// The same world with `b` as its second handle.
+    pub(crate) fn with_other(&self, b: Arc<dyn Store>) -> Self {
+        Self {
+            a: self.a.clone(),
+            b,
+            capabilities: self.capabilities,
+            harness: self.harness.clone(),
+            scope: self.scope.clone(),
+            mode: self.mode,
+            closes_alone: self.closes_alone,
+            ids: SeededIds::new(self.ids.bits() as u64),
+            journal: self.journal.clone(),
+            reopened: Mutex::default(),
+        }
     }
 
     /// Closes every handle. Closing what the case has closed already is harmless, says the contract.
@@ -96,7 +137,8 @@ impl Context {
 
     /// A third handle on the same data.
     pub(crate) async fn reopen(&self) -> Verdict<Arc<dyn Store>> {
-        let store = Traced::over(self.harness.connect(&self.scope).await?, "reopened", &self.journal);
+        let store = handle(&self.harness, &self.scope, self.mode, self.closes_alone).await?;
+        let store = Traced::over(store, "reopened", &self.journal);
         self.reopened.lock().unwrap_or_else(PoisonError::into_inner).push(store.clone());
         Ok(store)
     }
@@ -143,10 +185,15 @@ impl Context {
     }
 
     /// Lets time pass: at once where the clock can be moved, otherwise by waiting.
+    ///
+    /// # Panics
+    ///
+    /// When the harness fails to tell the clock: that is its fault, and no verdict on the store.
     pub(crate) async fn pass(&self, duration: Duration) {
         self.journal.note(format!("{duration:?} pass"));
         if self.harness.moves_clock() {
-            self.scope.clock().advance(duration);
+            let told = self.harness.advance(&self.scope, duration).await;
+            told.unwrap_or_else(|error| panic!("the clock could not be moved: {error}"));
             tokio::task::yield_now().await;
         } else {
             tokio::time::sleep(duration).await;
@@ -159,8 +206,10 @@ impl Context {
     }
 
     /// Up to `most` rounds, for as long as half of the case's time lasts: a slow backend does fewer, but one at least.
+    /// Re-opened, a few are enough: what they try again and again is not what a handle keeps.
     pub(crate) fn rounds(&self, most: u32) -> impl Iterator<Item = u32> {
         let (clock, enough) = (SystemClock::default(), self.tuning().timeout / 2);
+        let most = if self.mode == Mode::Reopened { most.min(REOPENED_ROUNDS) } else { most };
         (0..most).take_while(move |round| *round == 0 || clock.elapsed() < enough)
     }
 

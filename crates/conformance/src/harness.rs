@@ -1,21 +1,16 @@
-//! What an author supplies: a name, a way to connect, and what the kit may do to time.
+//! What an author supplies: a name, a way to connect, and what the kit may do to time, to processes and to what is
+//! stored.
 
-use std::{
-    any::{Any, TypeId},
-    collections::HashMap,
-    fmt,
-    future::Future,
-    path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use milepost_core::{Error, ErrorKind, Ids, ManualClock, Result, Store, SystemIds, Timestamp};
-use tempfile::TempDir;
+use milepost_core::{Clock, Result, RunId, Store, Timestamp};
+
+use crate::{
+    Hook, Part, Scope,
+    entry::Entry,
+    hooks::{Call, Clocked, Hooks},
+};
 
 type Connect = dyn Fn(Scope) -> BoxFuture<'static, Result<Arc<dyn Store>>> + Send + Sync;
 
@@ -24,8 +19,10 @@ type Connect = dyn Fn(Scope) -> BoxFuture<'static, Result<Arc<dyn Store>>> + Sen
 pub struct Harness {
     name: String,
     connect: Arc<Connect>,
-    clock: bool,
+    hooks: Hooks,
     tuning: Tuning,
+    /// How this program came to the kit, and comes to it again.
+    pub(crate) entry: Entry,
 }
 
 /// The backend `name`, whose handles `connect` makes.
@@ -38,7 +35,7 @@ pub struct Harness {
 /// use milepost_store_memory::MemoryStore;
 ///
 /// let memory = harness("memory", |scope| async move {
-///     Ok(scope.shared(|| MemoryStore::builder().clock(scope.clock()).build()))
+///     Ok(scope.shared(|| MemoryStore::builder().clock(scope.clock()).build()).handle())
 /// })
 /// .with_clock();
 /// # assert_eq!(memory.name(), "memory");
@@ -53,13 +50,175 @@ where
         let connected = connect(scope);
         Box::pin(async move { Ok(Arc::new(connected.await?) as Arc<dyn Store>) })
     };
-    Harness { name: name.into(), connect: Arc::new(connect), clock: false, tuning: Tuning::default() }
+    Harness {
+        name: name.into(),
+        connect: Arc::new(connect),
+        hooks: Hooks::default(),
+        tuning: Tuning::default(),
+        entry: Entry::default(),
+    }
 }
 
+/// # Hooks
+///
+/// Each is optional and stands for itself; what its absence leaves unproven is told by the report.
+///
+/// ```
+/// use std::{collections::BTreeMap, sync::{Arc, Mutex}};
+/// use milepost_conformance::{Hook, Part, Scope, harness};
+/// # use milepost_store_memory::MemoryStore as Acme;
+///
+/// /// What the backend really stores its bytes in.
+/// #[derive(Clone, Default)]
+/// struct Disk(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
+///
+/// fn disk(scope: &Scope) -> Disk {
+///     scope.shared(Disk::default)
+/// }
+///
+/// let acme = harness("acme", |scope| async move { Ok(scope.shared(Acme::new).handle()) })
+///     .with_parts(|scope, run| async move {
+///         let disk = disk(&scope);
+///         let disk = disk.0.lock().unwrap();
+///         let parts = disk.iter().filter(|(key, _)| key.starts_with(run.as_str()));
+///         Ok(parts.map(|(key, value)| Part::new(key, value.len() as u64)).collect())
+///     })
+///     .with_flip(|scope, part, byte| async move {
+///         let disk = disk(&scope);
+///         if let Some(value) = disk.0.lock().unwrap().get_mut(&part.name) {
+///             value[byte as usize] ^= 1;
+///         }
+///         Ok(())
+///     })
+///     .with_removal(|scope, part| async move {
+///         disk(&scope).0.lock().unwrap().remove(&part.name);
+///         Ok(())
+///     })
+///     .embedded();
+/// assert!(acme.supplies(Hook::Removal) && !acme.supplies(Hook::Processes));
+/// ```
 impl Harness {
     /// Says that `connect` builds its stores with [`Scope::clock`], so that the kit moves time instead of waiting.
     pub fn with_clock(mut self) -> Self {
-        self.clock = true;
+        self.hooks.clock = Some(Clocked::Given);
+        self
+    }
+
+    /// For stores whose clock lives on a server: `set` tells the scope's part of it each new instant of
+    /// [`Scope::clock`], once before the first `connect` of a scope and after each move. The clock must stand still in
+    /// between.
+    ///
+    /// ```
+    /// # use std::sync::{Arc, Mutex};
+    /// # use milepost_conformance::harness;
+    /// # use milepost_core::Timestamp;
+    /// # use milepost_store_memory::MemoryStore as Acme;
+    /// /// Stands for the server: PostgreSQL would keep it in the one row that its clock function reads.
+    /// #[derive(Clone, Default)]
+    /// struct Now(Arc<Mutex<Timestamp>>);
+    ///
+    /// let acme = harness("acme", |scope| async move { Ok(scope.shared(Acme::new).handle()) })
+    ///     .with_server_clock(|scope, now| async move {
+    ///         *scope.shared(Now::default).0.lock().unwrap() = now;
+    ///         Ok(())
+    ///     });
+    /// ```
+    pub fn with_server_clock<F, Told>(mut self, set: F) -> Self
+    where
+        F: Fn(Scope, Timestamp) -> Told + Send + Sync + 'static,
+        Told: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.hooks.clock = Some(Clocked::Told(Call::new(move |(scope, now)| set(scope, now))));
+        self
+    }
+
+    /// Says that another process which connects to the same scope sees the same data. The kit starts this very program
+    /// again for that: [`crate::main`] and [`crate::check`] notice it, and whoever does other things before them calls
+    /// [`crate::worker`] first.
+    ///
+    /// The second process finds the scope's name, folder and instant as they are; [`Scope::shared`] is of a process.
+    pub fn with_processes(mut self) -> Self {
+        self.hooks.processes = true;
+        self
+    }
+
+    /// Lists what the backend stores of a run: rows, keys, objects; nothing for a run that is not there. Between two
+    /// writes the list is the same.
+    pub fn with_parts<F, Listed>(mut self, list: F) -> Self
+    where
+        F: Fn(Scope, RunId) -> Listed + Send + Sync + 'static,
+        Listed: Future<Output = Result<Vec<Part>>> + Send + 'static,
+    {
+        self.hooks.parts = Some(Call::new(move |(scope, run)| list(scope, run)));
+        self
+    }
+
+    /// Flips the lowest bit of a byte of a stored part; the same again undoes it. An error says that the backend itself
+    /// cannot hold such a byte there, and that nothing was changed.
+    pub fn with_flip<F, Flipped>(mut self, flip: F) -> Self
+    where
+        F: Fn(Scope, Part, u64) -> Flipped + Send + Sync + 'static,
+        Flipped: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.hooks.flip = Some(Call::new(move |(scope, part, byte)| flip(scope, part, byte)));
+        self
+    }
+
+    /// Removes a stored part, behind the store's back.
+    pub fn with_removal<F, Removed>(mut self, remove: F) -> Self
+    where
+        F: Fn(Scope, Part) -> Removed + Send + Sync + 'static,
+        Removed: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.hooks.removal = Some(Call::new(move |(scope, part)| remove(scope, part)));
+        self
+    }
+
+    /// Kills the server that a scope is connected to, as `kill -9` does, and starts it again on what it has left. Only
+    /// asked for scopes that have a server of their own ([`Scope::own_server`]). `kill` returns when it is dead, `restart`
+    /// when it can be connected to; handles of before must work again then.
+    ///
+    /// ```
+    /// # use milepost_conformance::{Scope, harness};
+    /// # use milepost_core::Result;
+    /// # use milepost_store_memory::MemoryStore as Acme;
+    /// # #[derive(Clone, Default)]
+    /// # struct Server;
+    /// # impl Server {
+    /// #     fn kill(&self) -> Result<()> { Ok(()) }
+    /// #     fn start(&self) -> Result<()> { Ok(()) }
+    /// # }
+    /// /// The scope's server: its own where it asks for one, the one of all scopes otherwise.
+    /// fn server(scope: &Scope) -> Server {
+    ///     if scope.own_server() { scope.shared(Server::default) } else { Server }
+    /// }
+    ///
+    /// let acme = harness("acme", |scope| async move { Ok(scope.shared(Acme::new).handle()) })
+    ///     .with_server(
+    ///         |scope| async move { server(&scope).kill() },
+    ///         |scope| async move { server(&scope).start() },
+    ///     );
+    /// ```
+    pub fn with_server<K, R, Killed, Restarted>(mut self, kill: K, restart: R) -> Self
+    where
+        K: Fn(Scope) -> Killed + Send + Sync + 'static,
+        R: Fn(Scope) -> Restarted + Send + Sync + 'static,
+        Killed: Future<Output = Result<()>> + Send + 'static,
+        Restarted: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.hooks.server = Some((Call::new(kill), Call::new(restart)));
+        self
+    }
+
+    /// Says that the backend has no server: the cases that kill one do not apply, and nothing stays unproven by that.
+    pub fn embedded(mut self) -> Self {
+        self.hooks.embedded = true;
+        self
+    }
+
+    /// A word that `connect` uses and that nobody must be shown, such as a password: no `Debug` and no error may have it.
+    pub fn with_secret(mut self, word: impl Into<String>) -> Self {
+        self.hooks.secrets.push(word.into());
         self
     }
 
@@ -79,13 +238,42 @@ impl Harness {
         &self.tuning
     }
 
-    /// Whether the stores run by [`Scope::clock`].
+    /// Whether the kit can move the stores' clock.
     pub fn moves_clock(&self) -> bool {
-        self.clock
+        self.supplies(Hook::Clock)
     }
 
+    /// Whether this harness supplies a hook.
+    pub fn supplies(&self, hook: Hook) -> bool {
+        self.hooks.have(hook)
+    }
+
+    /// The same, remembering how the program came to the kit.
+    pub(crate) fn entered(self, entry: Entry) -> Self {
+        Self { entry, ..self }
+    }
+
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
+    /// A handle on the scope's data; its clock is told first, where it is told.
     pub(crate) async fn connect(&self, scope: &Scope) -> Result<Arc<dyn Store>> {
+        scope.begun().get_or_try_init(|| self.tell_clock(scope)).await?;
         (self.connect)(scope.clone()).await
+    }
+
+    /// Moves the clock of a scope.
+    pub(crate) async fn advance(&self, scope: &Scope, duration: Duration) -> Result<()> {
+        scope.clock().advance(duration);
+        self.tell_clock(scope).await
+    }
+
+    async fn tell_clock(&self, scope: &Scope) -> Result<()> {
+        match &self.hooks.clock {
+            Some(Clocked::Told(set)) => set.ask((scope.clone(), scope.clock().now())).await,
+            _ => Ok(()),
+        }
     }
 }
 
@@ -93,7 +281,7 @@ impl fmt::Debug for Harness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Harness")
             .field("name", &self.name)
-            .field("clock", &self.clock)
+            .field("hooks", &self.hooks)
             .field("tuning", &self.tuning)
             .finish_non_exhaustive()
     }
@@ -119,6 +307,17 @@ pub struct Tuning {
     pub runs: u32,
 }
 
+impl Tuning {
+    /// Less of everything that is large, for the cases in which every operation has a handle of its own.
+    pub(crate) fn reopened(&self) -> Self {
+        let mut less = self.clone();
+        less.body = less.body.min(64 << 10);
+        less.rounds = less.rounds.min(20);
+        less.runs = less.runs.min(100);
+        less
+    }
+}
+
 impl Default for Tuning {
     fn default() -> Self {
         Self {
@@ -129,68 +328,5 @@ impl Default for Tuning {
             rounds: 1000,
             runs: 10_000,
         }
-    }
-}
-
-/// The world of one case: a place of its own in the backend, a clock of its own. A cheap clone.
-#[derive(Clone, Debug)]
-pub struct Scope(Arc<World>);
-
-#[derive(Debug)]
-struct World {
-    name: String,
-    clock: Arc<ManualClock>,
-    folder: Mutex<Option<TempDir>>,
-    slots: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
-}
-
-impl Scope {
-    /// A fresh one, unlike any other of any process.
-    pub(crate) fn fresh() -> Self {
-        /// Makes names short to tell apart within a process.
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let unique = SystemIds.bits() as u64;
-        Self(Arc::new(World {
-            name: format!("mp_{unique:016x}_{count}"),
-            clock: Arc::new(ManualClock::new(Timestamp(1_800_000_000_000_000))),
-            folder: Mutex::new(None),
-            slots: Mutex::new(HashMap::new()),
-        }))
-    }
-
-    /// A name that no other scope has: lower-case ASCII letters, digits and underscores, a letter first, at most 32
-    /// bytes. It can name a schema, a key prefix, a bucket folder or a file.
-    pub fn name(&self) -> &str {
-        &self.0.name
-    }
-
-    /// The clock that the kit moves, for stores whose clock can be given. Say [`Harness::with_clock`] too.
-    pub fn clock(&self) -> Arc<ManualClock> {
-        self.0.clock.clone()
-    }
-
-    /// An empty folder of this scope alone, removed when the case is over.
-    ///
-    /// # Errors
-    ///
-    /// When the operating system gives none.
-    pub fn dir(&self) -> Result<PathBuf> {
-        let mut folder = self.0.folder.lock().unwrap_or_else(PoisonError::into_inner);
-        if folder.is_none() {
-            *folder = Some(TempDir::with_prefix("milepost-").map_err(|error| {
-                Error::new(ErrorKind::Config, "no temporary folder can be made; set TMPDIR")
-                    .with_source(error)
-            })?);
-        }
-        Ok(folder.as_ref().map(TempDir::path).map(Path::to_path_buf).unwrap_or_default())
-    }
-
-    /// The scope's one value of type `T`, made at the first call: for stores whose data lives in the handle itself,
-    /// so that every `connect` of this scope gives a clone of the same one.
-    pub fn shared<T: Clone + Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> T {
-        let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = slots.entry(TypeId::of::<T>()).or_insert_with(|| Box::new(make()));
-        slot.downcast_ref::<T>().cloned().expect("the slot of a type holds a value of it")
     }
 }

@@ -19,7 +19,7 @@
 //! use milepost_conformance::harness;
 //!
 //! fn main() -> std::process::ExitCode {
-//!     milepost_conformance::main(harness("acme", |scope| async move { Ok(scope.shared(Acme::new)) }))
+//!     milepost_conformance::main(harness("acme", |scope| async move { Ok(scope.shared(Acme::new).handle()) }))
 //! }
 //! ```
 //!
@@ -46,9 +46,30 @@
 //! [`Harness::with_clock`]: then leases run out at once instead of in real time, and the cases that test instants to
 //! the microsecond apply too. A slow server gets another [`Tuning`].
 //!
+//! # What else a harness may supply
+//!
+//! Each hook stands for itself. What its absence leaves unproven is told at the end of a run and in the report.
+//!
+//! | hook | supplied by | what the kit does with it |
+//! |---|---|---|
+//! | a clock | [`Harness::with_clock`], [`Harness::with_server_clock`] | moves time instead of waiting |
+//! | a second process | [`Harness::with_processes`] | starts this program again, stops it, thaws it, kills it with -9 |
+//! | what is stored | [`Harness::with_parts`] | counts what a deletion leaves behind |
+//! | a changed byte | [`Harness::with_flip`] | byte after byte, reading everything each time |
+//! | a lost part | [`Harness::with_removal`] | part after part |
+//! | the server | [`Harness::with_server`] | kills it under load and starts it again |
+//! | a secret | [`Harness::with_secret`] | looks for it in what is shown |
+//!
+//! # Twice
+//!
+//! Each case is tried a second time with a re-open between any two operations of a handle: `reopened/open/…`. Whatever a
+//! store keeps in a handle, and ought to keep in the backend, is lost then. From a handle's 64th operation on, every
+//! seventh is enough, and races have fewer rounds. `--skip reopened/` leaves all of that out.
+//!
 //! # When a case fails
 //!
-//! It says what the contract says, what was looked at, what was expected, what came, and the last steps that led there:
+//! It says what the contract says, what was looked at, what was expected, what came, what tries just this case again, and
+//! the last steps that led there:
 //!
 //! ```text
 //! contract:   Of racing openers exactly one succeeds.
@@ -56,6 +77,7 @@
 //! expected:   one winner of 16
 //! came:       2 winners
 //! at:         crates/conformance/src/areas/open.rs:249:5
+//! replay:     cargo test -p acme --test conformance -- --exact open/of-racing-creators-one-wins
 //! what was done (seed 0x8f2b61c09d3a7e45):
 //!   1. a.open("raced-mp_…_3", Create, ttl 40s, IfDue) = epoch 1, version 1
 //!   …
@@ -64,7 +86,7 @@
 //! # When a case does not apply
 //!
 //! A case needs what it needs: a capability that the store declares, or one that it does not (the law is tested both
-//! ways), or a clock that can be moved. Where that is not so the case is *not applicable*, shown as ignored with the
+//! ways), or a hook. Where that is not so the case is *not applicable*, shown as ignored with the
 //! reason. Nothing is skipped silently, and a backend that cannot be reached fails every case.
 //!
 //! # Random histories
@@ -88,15 +110,22 @@ mod areas;
 mod case;
 mod check;
 mod context;
+mod entry;
 mod expect;
 mod harness;
+mod hooked;
+mod hooks;
 mod image;
 mod oracle;
+mod reopening;
 mod report;
 mod run;
+mod scope;
 mod table;
 mod test_main;
 mod trace;
+mod trial;
+mod worker;
 mod wrapped;
 
 /// The README's blocks, compiled.
@@ -113,8 +142,11 @@ pub use case::{Case, Need};
 pub use check::check;
 pub use context::Context;
 pub use expect::{Failure, Verdict};
-pub use harness::{Harness, Scope, Tuning, harness};
+pub use harness::{Harness, Tuning, harness};
+pub use hooks::{Hook, Part};
 pub use oracle::{Checked, History, ROUNDS_VARIABLE, Recorded, SEED_VARIABLE};
-pub use report::{CaseReport, Outcome, Report};
+pub use report::{CaseReport, Outcome, Report, Unproven};
+pub use scope::Scope;
 pub use table::cases;
 pub use test_main::{REPORT_VARIABLE, main};
+pub use worker::worker;

@@ -6,18 +6,28 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use milepost_core::{Capabilities, Clock, SystemClock};
+use milepost_core::{Capabilities, Clock, ErrorKind, RunId, SystemClock};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    Case, Context, Harness, Scope, Verdict,
+    Context, Harness, Scope, Verdict,
     report::{CaseReport, Outcome},
     trace::Journal,
+    trial::{Mode, Trial},
 };
+
+/// What is known of a backend before its first case.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offered {
+    /// What it declares.
+    pub(crate) capabilities: Capabilities,
+    /// Whether closing a handle leaves the others of its scope open; it does not where all are clones of one.
+    pub(crate) closes_alone: bool,
+}
 
 /// The kit's own runtime. It lives as long as the process, so that a store's background tasks outlast a case that
 /// panicked.
-fn runtime() -> &'static Runtime {
+pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
         let threads = std::thread::available_parallelism().map_or(4, |count| count.get().max(4));
@@ -26,55 +36,65 @@ fn runtime() -> &'static Runtime {
     })
 }
 
-/// What the backend offers, asked of one handle.
+/// What the backend offers, asked of two handles.
 ///
 /// # Errors
 ///
 /// Why it cannot be reached, in one text.
-pub(crate) fn probe(harness: &Harness) -> Result<Capabilities, String> {
+pub(crate) fn probe(harness: &Harness) -> Result<Offered, String> {
     let owned = harness.clone();
     let asked = caught(harness, async move {
-        let store = owned.connect(&Scope::fresh()).await?;
-        let offered = store.capabilities();
+        let scope = Scope::fresh();
+        let (store, other) = (owned.connect(&scope).await?, owned.connect(&scope).await?);
+        let capabilities = store.capabilities();
         store.close().await?;
-        Ok(offered)
+        let nobody = RunId::new("nobody").expect("a short name is a run's id");
+        let answer = other.head(&nobody).await;
+        let closes_alone = !answer.is_err_and(|error| error.kind() == ErrorKind::Closed);
+        other.close().await?;
+        Ok(Offered { capabilities, closes_alone })
     });
     asked.map_err(|why| format!("{} cannot be tried at all\n{why}", harness.name()))
 }
 
-/// Runs `case` to its end, from a thread that belongs to no runtime.
-pub(crate) fn run(
-    harness: &Harness,
-    case: &'static Case,
-    offered: &Result<Capabilities, String>,
-) -> CaseReport {
-    let reported = |outcome, reason, millis| CaseReport::of(case, outcome, reason, millis);
+/// Runs `trial` to its end, from a thread that belongs to no runtime.
+pub(crate) fn run(harness: &Harness, trial: Trial, offered: &Result<Offered, String>) -> CaseReport {
+    let reported = |outcome, reason, millis| CaseReport::of(&trial, outcome, reason, millis);
     let offered = match offered {
         Ok(offered) => offered,
         Err(why) => return reported(Outcome::Failed, Some(why.clone()), 0),
     };
-    if let Some(reason) = case.not_applicable(harness, offered) {
+    if let Some(reason) = trial.not_applicable(harness, &offered.capabilities) {
         return reported(Outcome::NotApplicable, Some(reason), 0);
     }
     let clock = SystemClock::default();
-    let failed = attempt(harness, case).err();
+    let failed = attempt(harness, trial, *offered).err();
     let outcome = if failed.is_some() { Outcome::Failed } else { Outcome::Passed };
     reported(outcome, failed, u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX))
 }
 
-fn attempt(harness: &Harness, case: &'static Case) -> Result<(), String> {
+fn attempt(harness: &Harness, trial: Trial, offered: Offered) -> Result<(), String> {
     let journal = Arc::new(Journal::default());
+    let Trial { case, mode } = trial;
     let seed = seed_of(case.id());
     let (owned, steps) = (harness.clone(), journal.clone());
     let tried = caught(harness, async move {
-        let context = Context::connect(&owned, Scope::fresh(), seed, steps).await?;
+        let scope = if case.wants_own_server() { Scope::with_own_server() } else { Scope::fresh() };
+        let context = Context::connect(&owned, scope, mode, offered, seed, steps).await?;
         let verdict = (case.run)(&context).await;
         let closed = context.close().await;
         verdict.and(closed)
     });
     tried.map_err(|why| {
         let contract = case.doc();
-        format!("contract:   {contract}\n{why}\nwhat was done (seed {seed:#018x}):\n{journal}")
+        let way = match mode {
+            Mode::Plain => "",
+            Mode::Reopened => "tried:      with a re-open between any two operations of a handle\n",
+        };
+        let replay = harness.entry.replay(&trial.id());
+        format!(
+            "contract:   {contract}\n{way}{why}\nreplay:     {replay}\nwhat was done (seed {seed:#018x}):\n{journal}"
+        )
     })
 }
 

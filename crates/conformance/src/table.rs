@@ -3,8 +3,8 @@
 use crate::{
     Case,
     areas::{
-        blobs, capabilities, checkpointer, commit, concurrency, deletion, differential, fencing, ids, inbox,
-        leases, listing, lost_ack, open, snapshots, streams,
+        blobs, capabilities, checkpointer, commit, concurrency, corruption, crash, deletion, differential,
+        errors, fencing, ids, inbox, leases, listing, lost_ack, open, schema, snapshots, streams,
     },
 };
 
@@ -77,6 +77,19 @@ const AREAS: &[&[Case]] = &[
     capabilities::declared::CASES,
     capabilities::undeclared::CASES,
     capabilities::closed::CASES,
+    // crash
+    crash::killed::CASES,
+    crash::stopped::CASES,
+    crash::together::CASES,
+    crash::server::CASES,
+    // corruption
+    corruption::counted::CASES,
+    corruption::flipped::CASES,
+    corruption::removed::CASES,
+    // schema
+    schema::CASES,
+    // errors
+    errors::CASES,
     // checkpointer
     checkpointer::throttle::CASES,
     checkpointer::policy::CASES,

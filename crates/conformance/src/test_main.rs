@@ -6,13 +6,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use milepost_core::Capabilities;
+use libtest_mimic::{Arguments, Completion, Failed};
 
 use crate::{
-    Case, Harness, Report, cases,
+    Harness, Report,
     report::{CaseReport, Outcome},
-    run,
+    run::{self, Offered},
+    trial::{Trial, trials},
+    worker,
 };
 
 /// The environment variable that names the file for the JSON report of [`main`].
@@ -23,29 +24,41 @@ type Reports = Arc<Mutex<Vec<CaseReport>>>;
 /// Runs the kit as the `main` of a test target with `harness = false`.
 ///
 /// Takes the arguments of `cargo test` (filters, `--exact`, `--skip`, `--list`, `--test-threads`, …). A case that does
-/// not apply is shown as ignored, with what it needs in brackets. When `MILEPOST_REPORT` names a file, the [`Report`] is
+/// not apply is shown as ignored, with what it needs in brackets, and what stays unproven for want of a hook is told at
+/// the end. Each case is tried twice, the second time with a re-open between any two operations: `reopened/…`, which
+/// `--skip reopened/` leaves out. When `MILEPOST_REPORT` names a file, the [`Report`] is
 /// written there as JSON (under nextest, which runs each case in a process of its own, use [`crate::check`] for that).
 pub fn main(harness: Harness) -> ExitCode {
+    worker(&harness);
     let arguments = Arguments::from_args();
     let offered = Arc::new(run::probe(&harness));
     let reports = Reports::default();
-    let trials = cases().map(|case| trial(&harness, case, &offered, &reports)).collect::<Vec<_>>();
+    let tests = trials().map(|trial| test(&harness, trial, &offered, &reports)).collect::<Vec<_>>();
     // What does not apply is not run, but it belongs into the report.
-    for (trial, case) in trials.iter().zip(cases()) {
-        if trial.has_ignored_flag() && arguments.is_ignored(trial) && !arguments.is_filtered_out(trial) {
-            keep(&reports, run::run(&harness, case, &offered));
+    for (test, trial) in tests.iter().zip(trials()) {
+        if test.has_ignored_flag() && arguments.is_ignored(test) && !arguments.is_filtered_out(test) {
+            keep(&reports, run::run(&harness, trial, &offered));
         }
     }
     let listing = arguments.list;
-    let exit = libtest_mimic::run(&arguments, trials).exit_code();
-    let Some(path) = env::var_os(REPORT_VARIABLE).filter(|_| !listing) else {
+    let exit = libtest_mimic::run(&arguments, tests).exit_code();
+    if listing {
+        return exit;
+    }
+    let reports = std::mem::take(&mut *reports.lock().unwrap_or_else(PoisonError::into_inner));
+    let report = Report::new(&harness, offered.as_ref().as_ref().ok(), reports);
+    for unproven in &report.unproven {
+        say(&format!("unproven: {unproven}"));
+    }
+    let Some(path) = env::var_os(REPORT_VARIABLE) else {
         return exit;
     };
-    let reports = std::mem::take(&mut *reports.lock().unwrap_or_else(PoisonError::into_inner));
-    let report = Report::new(harness.name(), offered.as_ref().as_ref().ok(), reports);
     match fs::write(&path, report.to_json()) {
         Ok(()) => exit,
-        Err(error) => complain(&format!("the report cannot be written to {}: {error}", path.display())),
+        Err(error) => {
+            say(&format!("error: the report cannot be written to {}: {error}", path.display()));
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -54,23 +67,23 @@ fn keep(reports: &Reports, report: CaseReport) {
 }
 
 #[expect(clippy::print_stderr, reason = "this is the main function of a test program")]
-fn complain(message: &str) -> ExitCode {
-    eprintln!("error: {message}");
-    ExitCode::FAILURE
+fn say(line: &str) {
+    eprintln!("{line}");
 }
 
 /// One case as a test. Whether it applies is decided when the list is made, because nextest counts a test that says so
 /// only when it runs as passed.
-fn trial(
+fn test(
     harness: &Harness,
-    case: &'static Case,
-    offered: &Arc<Result<Capabilities, String>>,
+    trial: Trial,
+    offered: &Arc<Result<Offered, String>>,
     reports: &Reports,
-) -> Trial {
-    let unmet = offered.as_ref().as_ref().ok().and_then(|offered| case.unmet(harness, offered));
+) -> libtest_mimic::Trial {
+    let unmet =
+        offered.as_ref().as_ref().ok().and_then(|offered| trial.unmet(harness, &offered.capabilities));
     let (harness, offered, reports) = (harness.clone(), offered.clone(), reports.clone());
-    let trial = Trial::ignorable_test(case.id(), move || {
-        let report = run::run(&harness, case, &offered);
+    let test = libtest_mimic::Trial::ignorable_test(trial.id(), move || {
+        let report = run::run(&harness, trial, &offered);
         keep(&reports, report.clone());
         let reason = report.reason.unwrap_or_default();
         match report.outcome {
@@ -80,7 +93,7 @@ fn trial(
         }
     });
     match unmet {
-        Some(need) => trial.with_kind(format!("not applicable, needs: {need}")).with_ignored_flag(true),
-        None => trial,
+        Some(reason) => test.with_kind(reason).with_ignored_flag(true),
+        None => test,
     }
 }

@@ -2,13 +2,15 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Capability, Cursor, Digest, Fence, Head, Manifest, Outcome, Owner, RunId};
 
 /// The result of an operation of this contract.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What kind of failure this is: what a caller would do differently.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The request contradicts itself or breaks a rule that needs no store to see. Mend the program.
@@ -79,7 +81,7 @@ impl ErrorKind {
 /// Whether a write that failed has happened.
 ///
 /// Held by: `lost-ack/*`, `checkpointer/whichever-write-fails-the-log-is-exact`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Applied {
     /// It has not, and will not.
     No,
@@ -88,7 +90,7 @@ pub enum Applied {
 }
 
 /// The operation during which an error occurred.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Operation {
     /// Connecting to the backend.
@@ -150,7 +152,7 @@ impl fmt::Display for Operation {
 /// Held by: `commit/the-version-comes-before-every-other-conflict`, `commit/not-waiting-comes-before-*`,
 /// `commit/a-missing-blob-comes-before-*`, `commit/the-snapshots-cursor-comes-before-*`,
 /// `deletion/a-guards-conflict-carries-the-head`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Clash {
     /// Its version is not the expected one.
@@ -173,7 +175,7 @@ pub enum Clash {
 ///
 /// Held by: `commit/to-*`, `commit/*-comes-before-conflict`, `commit/*-comes-before-duplicate`,
 /// `open/refusals-of-a-finished-run-come-in-order`.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Refusal {
     /// There is no such run, or it is another life of it.

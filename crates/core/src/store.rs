@@ -39,7 +39,7 @@ use crate::{
 /// enforce it: `open/*` are all cases of an area, and `cargo test --test conformance -- open/` runs them. A test of the
 /// kit compares these lines with its table.
 ///
-/// Held by: `concurrency/*`, `ids/*`.
+/// Held by: `concurrency/*`, `differential/*`, `crash/*`, `corruption/*`, `schema/*`, `errors/*`, `ids/*`.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// What this store offers: pure, and constant for a handle.

@@ -5,7 +5,7 @@ use milepost_store_memory::MemoryStore;
 
 fn main() -> std::process::ExitCode {
     let memory = harness("memory", |scope| async move {
-        Ok(scope.shared(|| MemoryStore::builder().clock(scope.clock()).build()))
+        Ok(scope.shared(|| MemoryStore::builder().clock(scope.clock()).build()).handle())
     });
-    milepost_conformance::main(memory.with_clock())
+    milepost_conformance::main(memory.with_clock().embedded())
 }

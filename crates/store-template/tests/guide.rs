@@ -98,8 +98,8 @@ fn the_dependencies_are_the_templates() {
     assert_eq!(dependencies(&shown[0]), dependencies(include_str!("../Cargo.toml")));
 }
 
-/// A failure without what differs from one run to the next: the scope's unique name, and where the case stands in its
-/// file.
+/// A failure without what differs from one run to the next: the scope's unique name, where the case stands in its file,
+/// and how it is run again, which is another way for a program than for a function.
 fn plain(failure: &str) -> String {
     let mut plain = String::new();
     for line in failure.trim_end().lines() {
@@ -109,7 +109,8 @@ fn plain(failure: &str) -> String {
                 rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_')
             )
         });
-        let line = if line.starts_with("at:") { "at:" } else { &line };
+        let varies = ["at:", "replay:"].into_iter().find(|name| line.starts_with(name));
+        let line = varies.unwrap_or(&line);
         plain.push_str(line);
         plain.push('\n');
     }

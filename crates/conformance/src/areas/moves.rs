@@ -12,10 +12,10 @@ pub(crate) const WHOLE: u64 = 3;
 /// The next commit of `driver` with every part that the store offers, but a trim, a take, a release and an outcome.
 pub(crate) fn whole(ctx: &Context, driver: &Driver) -> Commit {
     let offered = &ctx.capabilities;
+    let (version, mut end) = (driver.version, driver.cursor);
     let mut commit = ctx.next(driver).advances().extend(ctx.long() * 2);
-    commit.note = Some(Note { done: driver.version, total: None, text: "whole".into() });
-    let blob = Blob::of(format!("the blob of version {}", driver.version));
-    let mut end = driver.cursor;
+    commit.note = Some(Note { done: version, total: None, text: "whole".into() });
+    let blob = Blob::of(format!("the blob of version {version}"));
     if offered.supports_log() {
         for cursor in end + 1..=end + WHOLE {
             let mut record = record(cursor);
@@ -30,12 +30,19 @@ pub(crate) fn whole(ctx: &Context, driver: &Driver) -> Commit {
         end += WHOLE;
     }
     if offered.supports_snapshots() {
-        commit.snapshot = Some(Snapshot::new(end, format!("the state of version {}", driver.version)));
+        commit.snapshot = Some(Snapshot::new(end, format!("the state of version {version}")));
     }
     if offered.supports_blobs() {
         commit.blobs.push(blob);
     }
     commit
+}
+
+/// Commits a [`whole`] one.
+pub(crate) async fn commit_whole(ctx: &Context, driver: &mut Driver) -> Verdict<Commit> {
+    let commit = whole(ctx, driver);
+    ctx.commit(driver, |_| commit.clone()).await?;
+    Ok(commit)
 }
 
 /// `image` must end with all that `commit`, a [`whole`] one, carries.

@@ -17,6 +17,8 @@ cases! { concurrency:
     histories_of_readers_are_linearizable [],
     /// The same where answers are lost and writes are sent again: one whose answer was lost has happened, once, or not.
     histories_with_lost_answers_are_linearizable [],
+    /// The same where half of the clients are another process.
+    histories_of_two_processes_are_linearizable [processes],
 }
 
 /// How many clients a history has.
@@ -95,6 +97,13 @@ async fn histories_of_readers_are_linearizable(ctx: &Context) -> Verdict {
 async fn histories_with_lost_answers_are_linearizable(ctx: &Context) -> Verdict {
     let send = if ctx.capabilities.supports_inbox() { 2 } else { 0 };
     check(ctx, Mix { create: 2, take_over: 3, delete: 1, send, read: 1, lost: 35, ..MIX }).await
+}
+
+async fn histories_of_two_processes_are_linearizable(ctx: &Context) -> Verdict {
+    let second = ctx.process().await?;
+    let send = if ctx.capabilities.supports_inbox() { 2 } else { 0 };
+    check(&ctx.with_other(second.store), Mix { create: 2, take_over: 3, delete: 1, send, read: 1, ..MIX })
+        .await
 }
 
 /// Records histories and looks for the order of each.
