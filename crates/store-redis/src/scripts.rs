@@ -1,0 +1,38 @@
+//! The scripts: the part that they share before each, and the digests that the server knows them by.
+
+use std::sync::LazyLock;
+
+/// A script, as the server runs it.
+pub(crate) struct Script {
+    pub(crate) source: String,
+    pub(crate) sha: String,
+}
+
+impl Script {
+    fn new(own: &str) -> Self {
+        let source = format!("{}\n{own}", include_str!("lua/common.lua"));
+        let sha = sha1_smol::Sha1::from(&source).hexdigest();
+        Self { source, sha }
+    }
+}
+
+macro_rules! scripts {
+    ($($NAME:ident = $file:literal),* $(,)?) => {
+        $(pub(crate) static $NAME: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!($file)));)*
+    };
+}
+
+scripts! {
+    COMMIT = "lua/commit.lua",
+    OPEN = "lua/open.lua",
+    RENEW = "lua/renew.lua",
+    SEND = "lua/send.lua",
+    DELETE = "lua/delete.lua",
+    HEAD = "lua/head.lua",
+    RECORDS = "lua/records.lua",
+    INBOX = "lua/inbox.lua",
+    SNAPSHOT = "lua/snapshot.lua",
+    BLOB = "lua/blob.lua",
+    BLOBS = "lua/blobs.lua",
+    DUE = "lua/due.lua",
+}
