@@ -70,7 +70,9 @@ impl Answer {
         let code = rest.next().as_ref().map(number).ok_or_else(nonsense)??;
         match code {
             CORRUPT => Err(damaged()),
-            NEWER => Err(Error::new(ErrorKind::Newer, "the run was written by a newer version of this library")),
+            NEWER => {
+                Err(Error::new(ErrorKind::Newer, "the run was written by a newer version of this library"))
+            }
             _ => Ok(Self { code, rest }),
         }
     }

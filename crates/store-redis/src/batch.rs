@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use futures_util::future::join_all;
-use milepost_core::{
-    Applied, Clash, Commit, Committed, Error, ErrorKind, Fence, Operation, Refusal, Result, RunId,
-};
+use milepost_core::{Applied, Clash, Commit, Committed, Error, ErrorKind, Operation, Refusal, Result, RunId};
 use redis::Value;
 
 use crate::{
@@ -14,8 +12,7 @@ use crate::{
     error::{BACKEND, closed},
     layout::Keys,
     link::Call,
-    read,
-    row::Row,
+    row::{Found, Row},
     scripts,
     seen::Floor,
     store::Inner,
@@ -24,9 +21,6 @@ use crate::{
 /// A call has at most so many commits, and no further one once its bodies have so many bytes: no script takes long.
 const MOST_COMMITS: usize = 64;
 const MOST_BYTES: usize = 1 << 20;
-
-/// How often a commit is sent again whose refusal was gone when it was looked for.
-const ATTEMPTS: usize = 16;
 
 /// A commit that was sent, and what is needed to read its verdict.
 struct Sent<'a> {
@@ -37,42 +31,38 @@ struct Sent<'a> {
 }
 
 impl<'a> Sent<'a> {
-    fn new(inner: &Inner, commit: &'a Commit) -> Self {
+    fn new(inner: &Inner, commit: &'a Commit, all: bool) -> Self {
         let keys = inner.keys(&commit.run);
-        let packed = Packed::new(&keys, commit, commit.digest(), inner.capabilities.limits.min_ttl);
+        let packed = Packed::new(&keys, commit, commit.digest(), inner.capabilities.limits.min_ttl, all);
         Self { commit, keys, packed, floor: inner.seen.floor(&commit.run) }
     }
 }
 
-/// What the script says of a commit.
-enum Verdict {
-    Holds(Committed),
-    /// It has its outcome, which is read in a second trip.
-    Finished,
-    /// The head to go with it is read in a second trip.
-    Clashes(Clash),
+/// What the script says of a commit: its answer, or nothing if it would refuse it and has not the keys to say so with
+/// the whole head.
+type Verdict = Option<Committed>;
+
+/// Sends one commit.
+pub(crate) async fn commit(inner: &Inner, commit: &Commit) -> Result<Committed> {
+    let first = call(inner, &[Sent::new(inner, commit, false)]).await.pop();
+    settle(inner, commit, first.unwrap_or_else(|| Err(closed()))).await
 }
 
-/// Sends one commit until it is settled.
-pub(crate) async fn commit(inner: &Inner, commit: &Commit) -> Result<Committed> {
-    for _ in 0..ATTEMPTS {
-        let sent = Sent::new(inner, commit);
-        let verdict = call(inner, std::slice::from_ref(&sent)).await.pop().unwrap_or_else(|| Err(closed()))?;
-        if let Some(committed) = settle(inner, commit, verdict).await? {
-            return Ok(committed);
-        }
+/// The answer to a commit. One that would be refused is judged anew, with all keys: the refusal and the head that goes
+/// with it are of one instant.
+async fn settle(inner: &Inner, commit: &Commit, verdict: Result<Verdict>) -> Result<Committed> {
+    if let Some(committed) = verdict? {
+        return Ok(committed);
     }
-    Err(Error::new(ErrorKind::Busy, "the run changes faster than a refusal can be told").with_applied(Applied::No))
+    let second = call(inner, &[Sent::new(inner, commit, true)]).await.pop();
+    second.unwrap_or_else(|| Err(closed()))?.ok_or_else(closed)
 }
 
 /// Sends commits of different runs.
 pub(crate) async fn commit_many(inner: &Inner, commits: Vec<Commit>) -> Vec<Result<Committed>> {
     let mut seen = HashSet::new();
-    let twice: HashSet<RunId> = commits
-        .iter()
-        .filter(|commit| !seen.insert(&commit.run))
-        .map(|commit| commit.run.clone())
-        .collect();
+    let twice: HashSet<RunId> =
+        commits.iter().filter(|commit| !seen.insert(&commit.run)).map(|commit| commit.run.clone()).collect();
     let mut answers: Vec<Option<Result<Committed>>> = commits.iter().map(|_| None).collect();
     let mut shards: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
     for (place, commit) in commits.iter().enumerate() {
@@ -109,25 +99,17 @@ async fn shard(inner: &Inner, commits: &[Commit], places: Vec<usize>) -> Vec<(us
         let (mut batch, mut chosen, mut size) = (Vec::new(), Vec::new(), 0);
         while batch.len() < MOST_COMMITS && size < MOST_BYTES {
             let Some(place) = waiting.next() else { break };
-            let sent = Sent::new(inner, &commits[place]);
+            let sent = Sent::new(inner, &commits[place], false);
             size += sent.packed.size();
             batch.push(sent);
             chosen.push(place);
         }
         let verdicts = call(inner, &batch).await;
         for (place, verdict) in chosen.into_iter().zip(verdicts) {
-            answers.push((place, finish(inner, &commits[place], verdict).await));
+            answers.push((place, settle(inner, &commits[place], verdict).await));
         }
     }
     answers
-}
-
-/// What comes of a verdict; a commit whose refusal has gone is sent again.
-async fn finish(inner: &Inner, one: &Commit, verdict: Result<Verdict>) -> Result<Committed> {
-    match settle(inner, one, verdict?).await? {
-        Some(committed) => Ok(committed),
-        None => commit(inner, one).await,
-    }
 }
 
 /// One call of the script, with the commits' verdicts in their order.
@@ -163,52 +145,42 @@ fn judge(inner: &Inner, sent: &Sent<'_>, mut answer: Answer) -> Result<Verdict> 
             if !replayed {
                 inner.followers.notify(run);
             }
-            Ok(Verdict::Holds(committed))
+            Ok(Some(committed))
         }
+        answer::RETRY => Ok(None),
         answer::NOT_FOUND => Err(Refusal::NotFound.into()),
         answer::ID_REUSED => Err(Refusal::IdReused.into()),
-        answer::FENCED => Err(Refusal::Fenced { current: row(inner, sent, &mut answer)?.fence }.into()),
-        answer::FINISHED => row(inner, sent, &mut answer).map(|_| Verdict::Finished),
-        answer::VERSION => row(inner, sent, &mut answer).map(|_| Verdict::Clashes(Clash::Version)),
-        code => {
-            let number = answer.unsigned()?;
-            row(inner, sent, &mut answer)?;
-            let index = usize::try_from(number).unwrap_or(0).saturating_sub(1);
-            let clash = match code {
-                answer::NOT_WAITING => commit.take.get(index).map(|number| Clash::NotWaiting(*number)),
-                answer::MISSING_BLOB => sent.packed.named.get(index).map(|name| Clash::MissingBlob(*name)),
-                answer::SNAPSHOT_CURSOR => {
-                    commit.snapshot.as_ref().map(|snapshot| Clash::SnapshotCursor(snapshot.cursor))
-                }
-                answer::TRIM => Some(Clash::Trim(number)),
-                answer::DUPLICATE => return Err(Refusal::Duplicate { cursor: number }.into()),
-                _ => None,
-            };
-            clash.map(Verdict::Clashes).ok_or_else(|| answer.nonsense())
+        answer::FENCED => {
+            let row = Row::read(&sent.keys, &answer.bytes()?)?;
+            inner.seen.check(run, sent.floor, &row, false)?;
+            Err(Refusal::Fenced { current: row.fence }.into())
         }
+        _ => Err(refusal(inner, sent, answer)?),
     }
 }
 
-/// The row that goes with a refusal. One below what this handle has seen means that the server lost data.
-fn row(inner: &Inner, sent: &Sent<'_>, answer: &mut Answer) -> Result<Row> {
-    let row = Row::read(&sent.keys, &answer.bytes()?)?;
-    inner.seen.check(&sent.commit.run, sent.floor, &row)?;
-    Ok(row)
-}
-
-/// The answer to a commit; nothing if what it was refused for is no longer so.
-async fn settle(inner: &Inner, commit: &Commit, verdict: Verdict) -> Result<Option<Committed>> {
-    let clash = match verdict {
-        Verdict::Holds(committed) => return Ok(Some(committed)),
-        Verdict::Finished => None,
-        Verdict::Clashes(clash) => Some(clash),
+/// A refusal that comes with the head. A head below what this handle has seen means that the server lost data.
+fn refusal(inner: &Inner, sent: &Sent<'_>, mut answer: Answer) -> Result<Error> {
+    let commit = sent.commit;
+    let Found { row, head, .. } = Found::read(&sent.keys, &commit.run, &mut answer)?;
+    inner.seen.check(&commit.run, sent.floor, &row, false)?;
+    let number = answer.unsigned()?;
+    let index = usize::try_from(number).unwrap_or(0).saturating_sub(1);
+    let clash = match answer.code {
+        answer::FINISHED => {
+            let outcome = head.outcome.ok_or_else(|| answer.nonsense())?;
+            return Ok(Refusal::Finished { outcome }.into());
+        }
+        answer::DUPLICATE => return Ok(Refusal::Duplicate { cursor: number }.into()),
+        answer::VERSION => Some(Clash::Version),
+        answer::NOT_WAITING => commit.take.get(index).map(|number| Clash::NotWaiting(*number)),
+        answer::MISSING_BLOB => sent.packed.named.get(index).map(|name| Clash::MissingBlob(*name)),
+        answer::SNAPSHOT_CURSOR => {
+            commit.snapshot.as_ref().map(|snapshot| Clash::SnapshotCursor(snapshot.cursor))
+        }
+        answer::TRIM => Some(Clash::Trim(number)),
+        _ => None,
     };
-    let head = read::head(inner, &commit.run).await.map_err(|error| error.with_applied(Applied::No))?;
-    let same = |head: &milepost_core::Head, fence: Fence| head.fence.incarnation == fence.incarnation;
-    let Some(head) = head.filter(|head| same(head, commit.fence)) else { return Err(Refusal::NotFound.into()) };
-    match (clash, head.outcome.clone()) {
-        (Some(clash), _) => Err(Refusal::Conflict { head: Box::new(head), clash }.into()),
-        (None, Some(outcome)) => Err(Refusal::Finished { outcome }.into()),
-        (None, None) => Ok(None),
-    }
+    let clash = clash.ok_or_else(|| answer.nonsense())?;
+    Ok(Refusal::Conflict { head: Box::new(head), clash }.into())
 }

@@ -23,7 +23,8 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    pub(crate) fn new(keys: &Keys, commit: &Commit, digest: Digest, min_ttl: Duration) -> Self {
+    /// With all keys of the run, or with the few that it takes unless it is refused.
+    pub(crate) fn new(keys: &Keys, commit: &Commit, digest: Digest, min_ttl: Duration, all: bool) -> Self {
         let further = Further::of(commit);
         let (run, incarnation) = (&commit.run, commit.fence.incarnation);
         let mut args = vec![Vec::new()];
@@ -32,7 +33,7 @@ impl Packed {
         let has_further = further.is_some();
         let (more, named) = further.map_or_else(Default::default, |further| further.parts(commit));
         args.extend(more);
-        let keys = if has_further { keys.all() } else { keys.few() };
+        let keys = if all || has_further { keys.all() } else { keys.few() };
         args[0] = header(commit, digest, min_ttl, has_further, args.len(), keys.len());
         Self { keys, args, named }
     }

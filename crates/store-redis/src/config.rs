@@ -109,10 +109,13 @@ impl RedisConfig {
     /// [`ErrorKind::Config`]: another scheme, an unknown parameter, a value that is none, a feature that is off.
     pub fn from_url(url: &str) -> Result<Self> {
         let (base, parameters) = url.split_once('?').unwrap_or((url, ""));
-        let (scheme, rest) = base.split_once("://").ok_or_else(|| config("a URL of this store begins with redis://"))?;
+        let (scheme, rest) =
+            base.split_once("://").ok_or_else(|| config("a URL of this store begins with redis://"))?;
         let tls = scheme.starts_with("rediss");
         if tls && cfg!(not(feature = "tls")) {
-            return Err(config("rediss:// needs the feature \"tls\" of the crate milepost-store-redis, which is off"));
+            return Err(config(
+                "rediss:// needs the feature \"tls\" of the crate milepost-store-redis, which is off",
+            ));
         }
         let plain = if tls { "rediss" } else { "redis" };
         let (kind, nodes) = match scheme {
@@ -210,6 +213,12 @@ impl RedisConfig {
         Ok(self)
     }
 
+    /// Whether the server is a node of a cluster; by default it is not.
+    pub fn cluster(mut self, cluster: bool) -> Self {
+        self.kind = if cluster { Kind::Cluster } else { Kind::Single };
+        self
+    }
+
     /// Whether connecting makes the place ready if it is not; by default it does not.
     pub fn prepare_on_connect(mut self, prepare: bool) -> Self {
         self.prepare = prepare;
@@ -302,7 +311,8 @@ fn config(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
 /// The URL of each node: user, password and database are those of all.
 fn nodes(scheme: &str, rest: &str) -> Vec<String> {
     let (authority, path) = rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path));
-    let (user, hosts) = authority.rsplit_once('@').map_or((None, authority), |(user, hosts)| (Some(user), hosts));
+    let (user, hosts) =
+        authority.rsplit_once('@').map_or((None, authority), |(user, hosts)| (Some(user), hosts));
     let user = user.map(|user| format!("{user}@")).unwrap_or_default();
     hosts.split(',').map(|host| format!("{scheme}://{user}{host}/{path}")).collect()
 }
@@ -313,7 +323,8 @@ fn sentinels(rest: &str) -> Result<(Kind, Vec<String>)> {
     if master.is_empty() {
         return Err(config("a sentinel URL names the master: redis+sentinel://host:port/MASTER"));
     }
-    let (user, hosts) = authority.rsplit_once('@').map_or((None, authority), |(user, hosts)| (Some(user), hosts));
+    let (user, hosts) =
+        authority.rsplit_once('@').map_or((None, authority), |(user, hosts)| (Some(user), hosts));
     let (user, password) = user.map_or((None, None), |user| match user.split_once(':') {
         Some(("", password)) => (None, Some(password.to_owned())),
         Some((user, password)) => (Some(user.to_owned()), Some(password.to_owned())),

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use milepost_core::{
-    Blob, Cursor, Digest, Incarnation, Kind, Message, MessageKey, NewMessage, NewRecord, OperationId, Record, RecordId,
-    RunId, Snapshot, Timestamp,
+    Blob, Cursor, Digest, Incarnation, Kind, Message, MessageKey, NewMessage, NewRecord, OperationId, Record,
+    RecordId, RunId, Snapshot, Timestamp,
 };
 
 use crate::pack::{Packer, Unpacker, length};
@@ -59,7 +59,12 @@ impl Stamp {
 }
 
 /// A stored record; `None` if it is not as it was written.
-pub(crate) fn unpack_record(run: &RunId, incarnation: Incarnation, cursor: Cursor, raw: Bytes) -> Option<Record> {
+pub(crate) fn unpack_record(
+    run: &RunId,
+    incarnation: Incarnation,
+    cursor: Cursor,
+    raw: Bytes,
+) -> Option<Record> {
     let mut next = Unpacker::new(raw);
     let stamp = Stamp::unpack(&mut next, &[])?;
     let length = next.u32()?;
@@ -82,7 +87,10 @@ pub(crate) fn pack_message(run: &RunId, message: &NewMessage) -> Vec<u8> {
     let NewMessage { id, key, kind, body, incarnation: _ } = message.clone();
     let placed = Message { number: 0, id, key, kind, body, at: UNKNOWN };
     let mut packed = Packer::default();
-    packed.raw(&placed.checksum(run, Incarnation(0)).0).u32(length(&message.body)).raw(&message.id.0.to_le_bytes());
+    packed
+        .raw(&placed.checksum(run, Incarnation(0)).0)
+        .u32(length(&message.body))
+        .raw(&message.id.0.to_le_bytes());
     pack_name(&mut packed, message.key.as_str());
     pack_name(&mut packed, message.kind.as_str());
     packed.raw(&message.body);
@@ -99,8 +107,8 @@ pub(crate) fn unpack_message(run: &RunId, incarnation: Incarnation, raw: Bytes) 
     let kind = Kind::new(next.name()?).ok()?;
     let body = next.rest();
     let message = Message { number: 0, id, key, kind, body, at: UNKNOWN };
-    let sound = message.body.len() == length as usize
-        && message.checksum(run, Incarnation(0)).0 == stamp.checksum;
+    let sound =
+        message.body.len() == length as usize && message.checksum(run, Incarnation(0)).0 == stamp.checksum;
     sound.then_some(Message { number: stamp.position, at: stamp.at, ..message })
 }
 
@@ -108,7 +116,12 @@ pub(crate) fn pack_snapshot(run: &RunId, incarnation: Incarnation, snapshot: &Sn
     [&snapshot.checksum(run, incarnation).0[..], &snapshot.body].concat()
 }
 
-pub(crate) fn unpack_snapshot(run: &RunId, incarnation: Incarnation, at: Cursor, raw: Bytes) -> Option<Snapshot> {
+pub(crate) fn unpack_snapshot(
+    run: &RunId,
+    incarnation: Incarnation,
+    at: Cursor,
+    raw: Bytes,
+) -> Option<Snapshot> {
     let mut next = Unpacker::new(raw);
     let checksum: [u8; 16] = next.array()?;
     let snapshot = Snapshot { cursor: at, body: next.rest() };

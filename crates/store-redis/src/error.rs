@@ -58,9 +58,9 @@ pub(crate) fn applied(error: &RedisError) -> Applied {
     let refused = match error.kind() {
         Driver::Server(Server::ResponseError | Server::ExecAbort) => false,
         Driver::Server(_) | Driver::AuthenticationFailed | Driver::InvalidClientConfig => true,
-        Driver::Extension => {
-            error.code().is_some_and(|code| matches!(code, "OOM" | "MISCONF" | "NOREPLICAS" | "NOAUTH" | "BUSY"))
-        }
+        Driver::Extension => error
+            .code()
+            .is_some_and(|code| matches!(code, "OOM" | "MISCONF" | "NOREPLICAS" | "NOAUTH" | "BUSY")),
         _ => error.is_connection_refusal(),
     };
     if refused { Applied::No } else { Applied::Maybe }

@@ -1,13 +1,15 @@
 //! Which index a listing walks.
 
-use milepost_core::{Order, Query, Result, Status, Timestamp};
+use futures_util::future::try_join_all;
+use milepost_core::{Head, Order, Query, Result, Status, Timestamp};
+use redis::Value;
 
 use crate::{
-    error::from_driver,
+    answer::{list, number, option},
+    error::damaged,
     layout,
     link::Call,
-    list::{self, Page},
-    row::instant,
+    row::{LARGEST, instant},
     scripts,
     store::Inner,
 };
@@ -54,6 +56,13 @@ impl Index {
         }
     }
 
+    /// Whether a member stands for the run of a head: not if the run was deleted and created again since it was read.
+    pub(crate) fn is_of(member: &[u8], head: &Head, order: Order) -> bool {
+        // As the script counts, in doubles.
+        let place = || (LARGEST as f64 - head.created_at.0 as f64) as u64;
+        order == Order::Id || member.starts_with(&place().to_be_bytes())
+    }
+
     /// The run id of a member.
     pub(crate) fn run_of<'a>(&self, member: &'a [u8], order: Order) -> &'a [u8] {
         match order {
@@ -62,43 +71,88 @@ impl Index {
         }
     }
 
-    /// The members of a shard after `last`, about `asked` of them.
+    /// The indexes that are walked: by id, and by instant with the instant.
+    fn names(&self, order: Order) -> (&str, Option<(&str, i64)>) {
+        match self {
+            Index::Due(until) => ("unfinished", Some(("due", *until))),
+            Index::Expired(until) => ("all", Some(("expiry", *until))),
+            Index::Named(name) => (name, None),
+            Index::All if order == Order::NewestFirst => ("new", None),
+            Index::All => ("all", None),
+        }
+    }
+
+    /// The next members of some shards. One server is asked once for all of them; in a cluster each is asked by itself,
+    /// because a script keeps to one slot, but all at the same time.
     pub(crate) async fn fetch(
         &self,
         inner: &Inner,
-        shard: u16,
         order: Order,
         prefix: Option<&str>,
-        last: Option<&[u8]>,
-        asked: usize,
-    ) -> Result<Page> {
+        wanted: Vec<Wanted>,
+    ) -> Result<Vec<Page>> {
         let prefix = prefix.filter(|_| order == Order::Id).unwrap_or("").as_bytes();
-        let after = match last {
-            Some(last) => [b"(", last].concat(),
-            None => [b"[", prefix].concat(),
-        };
-        let before = behind(prefix).map_or_else(|| b"+".to_vec(), |end| [b"(", &end[..]].concat());
-        let key = |name: &str| layout::index(&inner.config.prefix, shard, name);
-        let (by_instant, by_id, until) = match self {
-            Index::Due(until) => ("due", "unfinished", until),
-            Index::Expired(until) => ("expiry", "all", until),
-            Index::All | Index::Named(_) => {
-                let name = match self {
-                    Index::Named(name) => name,
-                    _ if order == Order::NewestFirst => "new",
-                    _ => "all",
-                };
-                let mut command = redis::cmd("ZRANGEBYLEX");
-                command.arg(key(name)).arg(after).arg(before).arg("LIMIT").arg(0).arg(asked);
-                let members = inner.link.send(&command).await.map_err(|error| from_driver(&error))?;
-                return list::page(members, asked);
-            }
-        };
-        let keys = vec![key(by_instant), key(by_id)];
-        let args = vec![inner.now(), until.to_string().into(), after, before, asked.to_string().into()];
-        let call = Call { script: &scripts::DUE, keys, args, writes: false };
-        list::due_page(inner.link.call(&call).await?, last, asked)
+        if !inner.link.is_cluster() {
+            return self.ask(inner, order, prefix, &wanted).await;
+        }
+        let each = wanted.iter().map(|one| self.ask(inner, order, prefix, std::slice::from_ref(one)));
+        let pages: Vec<Vec<Page>> = try_join_all(each).await?;
+        Ok(pages.into_iter().flatten().collect())
     }
+
+    async fn ask(&self, inner: &Inner, order: Order, prefix: &[u8], wanted: &[Wanted]) -> Result<Vec<Page>> {
+        let (by_id, by_instant) = self.names(order);
+        let before = behind(prefix).map_or_else(|| b"+".to_vec(), |end| [b"(", &end[..]].concat());
+        let instant = by_instant.map_or_else(String::new, |(_, instant)| instant.to_string());
+        let mut args = vec![inner.now(), instant.into(), before];
+        let mut keys = Vec::new();
+        for one in wanted {
+            keys.push(layout::index(&inner.config.prefix, one.shard, by_id));
+            keys.extend(by_instant.map(|(name, _)| layout::index(&inner.config.prefix, one.shard, name)));
+            args.push(match &one.last {
+                Some(last) => [b"(", &last[..]].concat(),
+                None => [b"[", prefix].concat(),
+            });
+            args.push(one.asked.to_string().into());
+        }
+        let call = Call { script: &scripts::PAGES, keys, args, writes: false };
+        let answers = list(inner.link.call(&call).await?)?;
+        if answers.len() != wanted.len() {
+            return Err(damaged());
+        }
+        wanted.iter().zip(answers).map(|(one, answer)| page(one, answer)).collect()
+    }
+}
+
+/// What is asked of a shard.
+pub(crate) struct Wanted {
+    pub(crate) shard: u16,
+    pub(crate) last: Option<Vec<u8>>,
+    pub(crate) asked: usize,
+}
+
+/// A part of a shard's index, in order.
+pub(crate) struct Page {
+    pub(crate) members: Vec<Vec<u8>>,
+    pub(crate) ended: bool,
+}
+
+/// Nothing, all members whose instant has come, to be sorted, or a page of an index by id.
+fn page(wanted: &Wanted, answer: Value) -> Result<Page> {
+    if answer == Value::Nil {
+        return Ok(Page { members: Vec::new(), ended: true });
+    }
+    let mut answer = list(answer)?.into_iter();
+    let whole = answer.next().as_ref().map(number).ok_or_else(damaged)?? == 1;
+    let members = list(answer.next().ok_or_else(damaged)?)?.into_iter();
+    let members = members.map(|member| Ok(option(member)?.ok_or_else(damaged)?.to_vec()));
+    let mut members: Vec<Vec<u8>> = members.collect::<Result<_>>()?;
+    if !whole {
+        return Ok(Page { ended: members.len() < wanted.asked, members });
+    }
+    members.retain(|member| wanted.last.as_ref().is_none_or(|last| member > last));
+    members.sort_unstable();
+    Ok(Page { members, ended: true })
 }
 
 /// The least bytes that are greater than everything that begins with `prefix`; `None` if there are none.
@@ -119,7 +173,9 @@ mod tests {
 
     #[test]
     fn a_prefix_is_a_range_of_bytes() {
-        for (prefix, end) in [(&b"user1"[..], Some(&b"user2"[..])), (b"a\xff", Some(b"b")), (b"", None), (b"\xff", None)] {
+        for (prefix, end) in
+            [(&b"user1"[..], Some(&b"user2"[..])), (b"a\xff", Some(b"b")), (b"", None), (b"\xff", None)]
+        {
             assert_eq!(behind(prefix).as_deref(), end, "{prefix:?}");
         }
     }

@@ -67,7 +67,6 @@ impl Keys {
         Self { prefix: prefix.to_owned(), shard: shard(run), run: run.clone() }
     }
 
-
     fn part(&self, letter: char) -> Vec<u8> {
         let (prefix, shard, run) = (&self.prefix, self.shard, &self.run);
         format!("{{{prefix}:{shard:03}}}{letter}:{run}").into_bytes()
@@ -97,13 +96,6 @@ impl Keys {
     pub(crate) fn few(&self) -> Vec<Vec<u8>> {
         let mut keys: Vec<Vec<u8>> = FIRST_PARTS.iter().map(|letter| self.part(*letter)).collect();
         keys.push(self.index("due"));
-        keys
-    }
-
-    /// What a renewal touches.
-    pub(crate) fn leased(&self) -> Vec<Vec<u8>> {
-        let mut keys = self.few();
-        keys.push(self.cold());
         keys
     }
 

@@ -65,7 +65,10 @@ impl Connection {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("timeout", &self.timeout).field("confirm", &self.confirm).finish_non_exhaustive()
+        f.debug_struct("Link")
+            .field("timeout", &self.timeout)
+            .field("confirm", &self.confirm)
+            .finish_non_exhaustive()
     }
 }
 
@@ -115,9 +118,10 @@ impl Link {
     }
 
     fn connect(&self) -> BoxFuture<'_, RedisResult<Connection>> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.timeout))
-            .set_response_timeout(Some(self.timeout + self.confirm.map_or(Duration::ZERO, |confirm| confirm.timeout)));
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(self.timeout)).set_response_timeout(
+                Some(self.timeout + self.confirm.map_or(Duration::ZERO, |confirm| confirm.timeout)),
+            );
         Box::pin(async move {
             match &self.target {
                 Target::Single(client) => {
@@ -162,7 +166,9 @@ impl Link {
     pub(crate) async fn send_to_masters(&self, command: &Cmd) -> RedisResult<Vec<Value>> {
         use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
         let (_, connection) = self.connection().await?;
-        let Connection::Cluster(mut connection) = connection else { return Ok(vec![self.send(command).await?]) };
+        let Connection::Cluster(mut connection) = connection else {
+            return Ok(vec![self.send(command).await?]);
+        };
         let routing = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
         let answer = connection.route_command(command.clone(), routing).await?;
         Ok(match answer {
@@ -235,6 +241,9 @@ impl Link {
 }
 
 fn unconfirmed() -> Error {
-    Error::new(ErrorKind::TimedOut, "the server has the write, but too few replicas or disks confirmed it in time")
-        .with_applied(Applied::Maybe)
+    Error::new(
+        ErrorKind::TimedOut,
+        "the server has the write, but too few replicas or disks confirmed it in time",
+    )
+    .with_applied(Applied::Maybe)
 }

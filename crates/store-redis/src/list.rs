@@ -10,13 +10,11 @@ use std::{
 };
 
 use futures_util::{StreamExt, future::join_all, stream};
-use milepost_core::{BoxStream, Head, Operation, Order, Query, Result, RunId, Timestamp};
-use redis::Value;
+use milepost_core::{BoxStream, Head, Operation, Query, Result, RunId, Timestamp};
 
 use crate::{
-    answer::{list, number, option},
     error::{BACKEND, damaged},
-    index::Index,
+    index::{Index, Wanted},
     layout::SHARDS,
     read,
     store::Inner,
@@ -38,6 +36,8 @@ struct Shard {
     last: Option<Vec<u8>>,
     asked: usize,
     ended: bool,
+    /// Whether a candidate of this shard is among the listing's next ones.
+    merged: bool,
 }
 
 /// A listing that is being read.
@@ -55,7 +55,8 @@ struct Listing {
 
 /// The runs that match.
 pub(crate) fn runs(inner: &Arc<Inner>, query: Query) -> BoxStream<'static, Result<Head>> {
-    let shard = |number| Shard { number, ready: VecDeque::new(), last: None, asked: 0, ended: false };
+    let shard =
+        |number| Shard { number, ready: VecDeque::new(), last: None, asked: 0, ended: false, merged: false };
     let listing = Listing {
         inner: inner.clone(),
         index: Index::All,
@@ -108,7 +109,10 @@ impl Listing {
             let shard = &mut self.shards[at];
             if let Some(member) = shard.ready.pop_front() {
                 self.next.push(Reverse((member, at)));
-            } else if !shard.ended {
+                continue;
+            }
+            shard.merged = false;
+            if !shard.ended {
                 self.refill().await?;
             }
         }
@@ -117,19 +121,23 @@ impl Listing {
 
     /// Asks every shard for more that runs low, so that a long listing takes few trips.
     async fn refill(&mut self) -> Result<()> {
-        let low = |shard: &&mut Shard| !shard.ended && shard.ready.len() <= shard.asked / 4;
-        let (inner, index, order) = (&self.inner, &self.index, self.query.order);
-        let prefix = self.query.id_prefix.as_deref();
-        let asked = self.shards.iter_mut().filter(low).map(|shard| async move {
-            let was_empty = shard.ready.is_empty();
-            shard.fetch(inner, index, order, prefix).await?;
-            Ok::<_, milepost_core::Error>((shard.number, was_empty))
-        });
-        for refilled in join_all(asked).await {
-            let (number, was_empty) = refilled?;
-            let at = usize::from(number);
-            let waits = was_empty && !self.next.iter().any(|Reverse((_, shard))| *shard == at);
-            if waits && let Some(member) = self.shards[at].ready.pop_front() {
+        let mut wanted = Vec::new();
+        for shard in self.shards.iter_mut().filter(|shard| shard.is_low()) {
+            shard.asked = (shard.asked * 2).clamp(FEWEST, MOST);
+            wanted.push(Wanted { shard: shard.number, last: shard.last.clone(), asked: shard.asked });
+        }
+        let asked: Vec<usize> = wanted.iter().map(|wanted| wanted.shard.into()).collect();
+        let (order, prefix) = (self.query.order, self.query.id_prefix.as_deref());
+        let pages = self.index.fetch(&self.inner, order, prefix, wanted).await?;
+        for (at, page) in asked.into_iter().zip(pages) {
+            let shard = &mut self.shards[at];
+            shard.ended = page.ended;
+            shard.last = page.members.last().cloned().or(shard.last.take());
+            shard.ready.extend(page.members);
+            if !shard.merged
+                && let Some(member) = shard.ready.pop_front()
+            {
+                shard.merged = true;
                 self.next.push(Reverse((member, at)));
             }
         }
@@ -139,16 +147,18 @@ impl Listing {
     /// Reads the heads of candidates, a few at a time, and keeps those that match.
     async fn judge(&mut self, candidates: Vec<Vec<u8>>) -> Result<()> {
         let cut = self.cut.unwrap_or_default();
+        let order = self.query.order;
         let mut runs = Vec::with_capacity(candidates.len());
-        for member in candidates {
-            let id = self.index.run_of(&member, self.query.order);
+        for member in &candidates {
+            let id = self.index.run_of(member, order);
             let id = std::str::from_utf8(id).ok().and_then(|id| RunId::new(id).ok());
             runs.push(id.ok_or_else(damaged)?);
         }
-        for heads in join_all(runs.iter().map(|run| read::head(&self.inner, run))).await {
-            let Some(mut head) = heads? else { continue };
+        let heads = join_all(runs.iter().map(|run| read::head(&self.inner, run))).await;
+        for (member, head) in candidates.iter().zip(heads) {
+            let Some(mut head) = head? else { continue };
             head.at = cut;
-            if head.created_at <= cut && self.query.matches(&head) {
+            if head.created_at <= cut && Index::is_of(member, &head, order) && self.query.matches(&head) {
                 self.page.push_back(head);
             }
         }
@@ -157,42 +167,7 @@ impl Listing {
 }
 
 impl Shard {
-    /// Fetches the next members of the index.
-    async fn fetch(&mut self, inner: &Inner, index: &Index, order: Order, prefix: Option<&str>) -> Result<()> {
-        self.asked = (self.asked * 2).clamp(FEWEST, MOST);
-        let page = index.fetch(inner, self.number, order, prefix, self.last.as_deref(), self.asked).await?;
-        self.ended = page.ended;
-        if let Some(last) = page.members.last() {
-            self.last = Some(last.clone());
-        }
-        self.ready.extend(page.members);
-        Ok(())
+    fn is_low(&self) -> bool {
+        !self.ended && self.ready.len() <= self.asked / 4
     }
-}
-
-/// A part of an index, in order.
-pub(crate) struct Page {
-    pub(crate) members: Vec<Vec<u8>>,
-    pub(crate) ended: bool,
-}
-
-/// Members that the server gave, of at most `asked`.
-pub(crate) fn page(members: Value, asked: usize) -> Result<Page> {
-    let members = list(members)?.into_iter().map(|member| Ok(option(member)?.ok_or_else(damaged)?.to_vec()));
-    let members: Vec<Vec<u8>> = members.collect::<Result<_>>()?;
-    Ok(Page { ended: members.len() < asked, members })
-}
-
-/// What `due.lua` gives: all members, or a page of a larger index.
-pub(crate) fn due_page(answer: Value, last: Option<&[u8]>, asked: usize) -> Result<Page> {
-    let mut answer = list(answer)?.into_iter();
-    let whole = answer.next().as_ref().map(number).ok_or_else(damaged)?? == 1;
-    let found = page(answer.next().ok_or_else(damaged)?, asked)?;
-    if !whole {
-        return Ok(found);
-    }
-    let mut members = found.members;
-    members.retain(|member| last.is_none_or(|last| member.as_slice() > last));
-    members.sort_unstable();
-    Ok(Page { members, ended: true })
 }

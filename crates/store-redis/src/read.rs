@@ -37,7 +37,7 @@ pub(crate) async fn read(
         return Ok(None);
     }
     let row = Row::read(&inner.keys(run), &answer.bytes()?)?;
-    inner.seen.check(run, floor, &row)?;
+    inner.seen.check(run, floor, &row, false)?;
     Ok(Some(Read { row, answer }))
 }
 
@@ -52,7 +52,7 @@ pub(crate) async fn head(inner: &Inner, run: &RunId) -> Result<Option<Head>> {
     let (keys, floor) = (inner.keys(run), inner.seen.floor(run));
     let Some(mut answer) = parts(inner, &keys).await? else { return Ok(None) };
     let found = Found::read(&keys, run, &mut answer)?;
-    inner.seen.check(run, floor, &found.row)?;
+    inner.seen.check(run, floor, &found.row, false)?;
     Ok(Some(found.head))
 }
 
@@ -62,11 +62,13 @@ pub(crate) async fn snapshot(inner: &Inner, run: &RunId, at: At) -> Result<Optio
         At::OrBefore(cursor) => cursor.to_string(),
     };
     let keys = inner.keys(run).snapshots();
-    let read = read(inner, run, &scripts::SNAPSHOT, keys, vec![until.into()]).await?.ok_or(Refusal::NotFound)?;
+    let read =
+        read(inner, run, &scripts::SNAPSHOT, keys, vec![until.into()]).await?.ok_or(Refusal::NotFound)?;
     let mut rest = read.answer.rest();
     let (Some(cursor), Some(body)) = (rest.next(), rest.next()) else { return Ok(None) };
     let (cursor, body) = (option(cursor)?.ok_or_else(damaged)?, option(body)?.ok_or_else(damaged)?);
-    let cursor = std::str::from_utf8(&cursor).ok().and_then(|cursor| cursor.parse().ok()).ok_or_else(damaged)?;
+    let cursor =
+        std::str::from_utf8(&cursor).ok().and_then(|cursor| cursor.parse().ok()).ok_or_else(damaged)?;
     if cursor > read.row.cursor {
         return Err(corrupt("a snapshot stands past the newest record"));
     }

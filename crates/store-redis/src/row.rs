@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use milepost_core::{
-    Checksum, Cursor, Error, ErrorKind, Failure, FailureKind, Fence, Head, Incarnation, Lease, Lineage, Manifest, Note,
-    Digest, Origin, Outcome, Owner, Result, RunId, RunInfo, Sizes, Timestamp, Token, Version,
+    Checksum, Cursor, Digest, Error, ErrorKind, Failure, FailureKind, Fence, Head, Incarnation, Lease,
+    Lineage, Manifest, Note, Origin, Outcome, Owner, Result, RunId, RunInfo, Sizes, Timestamp, Token,
+    Version,
 };
 
 use crate::{
@@ -198,7 +199,10 @@ pub(crate) fn pack_info(manifest: &Manifest, info: &RunInfo, origin: Option<&Ori
     }
     packed.bytes(&info.meta);
     if let Some(lineage) = origin.and_then(|origin| origin.lineage.as_ref()) {
-        packed.bytes(lineage.run.as_str().as_bytes()).raw(&lineage.incarnation.0.to_le_bytes()).u64(lineage.cursor);
+        packed
+            .bytes(lineage.run.as_str().as_bytes())
+            .raw(&lineage.incarnation.0.to_le_bytes())
+            .u64(lineage.cursor);
     }
     packed.0
 }
@@ -303,9 +307,10 @@ impl Found {
         let cold = Cold::read(keys, &life, &answer.bytes()?)?;
         let told = Told::read(keys, row.fence.incarnation, &answer.bytes()?)?;
         let outcome = match answer.option()? {
-            Some(raw) if row.is_finished() => {
-                Some(unpack_outcome(run, &row, raw).ok_or_else(|| corrupt("the outcome is not as it was written"))?)
-            }
+            Some(raw) if row.is_finished() => Some(
+                unpack_outcome(run, &row, raw)
+                    .ok_or_else(|| corrupt("the outcome is not as it was written"))?,
+            ),
             None if row.is_finished() => return Err(corrupt("the outcome is gone")),
             _ => None,
         };

@@ -34,5 +34,5 @@ scripts! {
     SNAPSHOT = "lua/snapshot.lua",
     BLOB = "lua/blob.lua",
     BLOBS = "lua/blobs.lua",
-    DUE = "lua/due.lua",
+    PAGES = "lua/pages.lua",
 }

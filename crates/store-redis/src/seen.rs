@@ -63,14 +63,15 @@ impl Seen {
         self.saw(run, row.fence.incarnation, row.version);
     }
 
-    /// Compares a row with what had been seen before it was asked for.
+    /// Compares a row with what had been seen before it was asked for. One that has just been changed is above that.
     ///
     /// # Errors
     ///
     /// `SetBack`.
-    pub(crate) fn check(&self, run: &RunId, floor: Floor, row: &Row) -> Result<()> {
+    pub(crate) fn check(&self, run: &RunId, floor: Floor, row: &Row, changed: bool) -> Result<()> {
         let incarnation = row.fence.incarnation;
-        if floor.0.is_some_and(|(life, version)| life == incarnation && row.version < version) {
+        let least = |version: Version| version + u64::from(changed);
+        if floor.0.is_some_and(|(life, version)| life == incarnation && row.version < least(version)) {
             return Err(set_back());
         }
         self.saw(run, incarnation, row.version);

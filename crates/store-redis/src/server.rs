@@ -66,7 +66,9 @@ fn confirmed(own: Durability, confirm: Option<Confirm>) -> Durability {
             if replicas > 0 && own == Durability::Fsync { Durability::Replicated } else { own }
         }
         // A replica that has it in memory only adds nothing to a server that has it in memory only.
-        Some(Confirm { local: None, replicas: 1.., .. }) if own == Durability::Fsync => Durability::Replicated,
+        Some(Confirm { local: None, replicas: 1.., .. }) if own == Durability::Fsync => {
+            Durability::Replicated
+        }
         _ => own,
     }
 }
@@ -114,7 +116,6 @@ async fn fsync(link: &Link) -> Result<Durability> {
         };
         match texts(values).get(1).map(String::as_str) {
             Some("always") => Durability::Fsync,
-            Some("no") => Durability::Process,
             _ => Durability::Buffered,
         }
     };
@@ -150,11 +151,16 @@ pub(crate) async fn check_prepared(link: &Link, config: &RedisConfig) -> Result<
         Some(Ok(FORMAT)) => Ok(()),
         Some(Ok(version)) if version > FORMAT => Err(Error::new(
             ErrorKind::Newer,
-            format!("the data is of format {version}, and this version of the library knows formats up to {FORMAT}"),
+            format!(
+                "the data is of format {version}, and this version of the library knows formats up to {FORMAT}"
+            ),
         )),
         Some(_) => Err(Error::new(
             ErrorKind::Corrupt,
-            format!("the key {:?} does not hold a version of this store's format", format_key(&config.prefix)),
+            format!(
+                "the key {:?} does not hold a version of this store's format",
+                format_key(&config.prefix)
+            ),
         )),
     }
 }

@@ -13,9 +13,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use milepost_core::{
-    Applied, At, BlobInfo, BoxStream, Capabilities, Capability, Commit, Committed, Delete, Digest, Durability, Error,
-    ErrorKind, Head, Limits, Message, NewMessage, Open, Opened, Operation, Query, Record, Renew, Result, RunId, Sent,
-    Snapshot, Span, Store, Timestamp,
+    Applied, At, BlobInfo, BoxStream, Capabilities, Capability, Commit, Committed, Delete, Digest,
+    Durability, Error, ErrorKind, Head, Limits, Message, NewMessage, Open, Opened, Operation, Query, Record,
+    Renew, Result, RunId, Sent, Snapshot, Span, Store, Timestamp,
 };
 use tokio::sync::RwLock;
 
@@ -160,7 +160,8 @@ impl RedisStore {
         check: Result<()>,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let refused = |error: Error| if error.applied().is_none() { error.with_applied(Applied::No) } else { error };
+        let refused =
+            |error: Error| if error.applied().is_none() { error.with_applied(Applied::No) } else { error };
         let check = check.and_then(|()| self.0.check_open()).map_err(refused);
         self.0.perform(check, work).await.map_err(during(operation, run))
     }
@@ -172,7 +173,8 @@ pub(crate) fn check_commit(commit: &Commit, capabilities: &Capabilities) -> Resu
     if commit.records.len() <= MOST_RECORDS {
         return Ok(());
     }
-    let message = format!("a commit has at most {MOST_RECORDS} records, this one has {}", commit.records.len());
+    let message =
+        format!("a commit has at most {MOST_RECORDS} records, this one has {}", commit.records.len());
     Err(Error::new(ErrorKind::TooLarge, message))
 }
 

@@ -131,7 +131,11 @@ struct Reader<T> {
 }
 
 /// The entries of a span, which has been checked.
-pub(crate) fn entries<T: Entry>(inner: &Arc<Inner>, run: &RunId, span: Span) -> BoxStream<'static, Result<T>> {
+pub(crate) fn entries<T: Entry>(
+    inner: &Arc<Inner>,
+    run: &RunId,
+    span: Span,
+) -> BoxStream<'static, Result<T>> {
     let follower = span.follow.then(|| Follower::new(&inner.followers, run));
     let reader = Reader {
         inner: inner.clone(),
@@ -187,7 +191,8 @@ impl<T: Entry> Reader<T> {
         ];
         let keys = T::keys(&self.inner.keys(&self.run));
         let args = args.map(String::into_bytes).to_vec();
-        let read = read::read(&self.inner, &self.run, T::script(), keys, args).await?.ok_or(Refusal::NotFound)?;
+        let read =
+            read::read(&self.inner, &self.run, T::script(), keys, args).await?.ok_or(Refusal::NotFound)?;
         let row = read.row;
         // From the first page on only this life of the run: another one is not its continuation.
         let incarnation: Incarnation = row.fence.incarnation;

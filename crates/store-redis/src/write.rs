@@ -1,8 +1,8 @@
 //! Opens, renewals, messages and deletions: packed for their scripts, and what those say.
 
 use milepost_core::{
-    Applied, Checksum, Clash, Delete, Incarnation, Mode, NewMessage, Open, Opened, Refusal, Renew, Result, RunId, Sent,
-    Takeover,
+    Applied, Checksum, Clash, Delete, Error, ErrorKind, Incarnation, Mode, NewMessage, Open, Opened, Refusal,
+    Renew, Result, RunId, Sent, Takeover,
 };
 
 use crate::{
@@ -15,10 +15,11 @@ use crate::{
     read,
     row::{Found, Row, Told, pack_fence, pack_info, pack_note, position, span},
     scripts::{self, Script},
+    seen::Floor,
     store::Inner,
 };
 
-/// How often a write is sent again whose refusal was gone when it was looked for, or whose run was replaced meanwhile.
+/// How often a deletion is sent whose run was replaced by another one of the same id meanwhile.
 const ATTEMPTS: usize = 16;
 
 async fn write(inner: &Inner, script: &Script, keys: Vec<Vec<u8>>, more: Vec<Vec<u8>>) -> Result<Answer> {
@@ -27,14 +28,6 @@ async fn write(inner: &Inner, script: &Script, keys: Vec<Vec<u8>>, more: Vec<Vec
     let value = inner.link.call(&Call { script, keys, args, writes: true }).await?;
     // Whatever a script refuses, damaged data too, it refuses before its first write.
     Answer::read(value).map_err(|error| error.with_applied(Applied::No))
-}
-
-fn busy() -> milepost_core::Error {
-    let error = milepost_core::Error::new(
-        milepost_core::ErrorKind::Busy,
-        "the run changes faster than the request can be answered",
-    );
-    error.with_applied(Applied::No)
 }
 
 /// `HEADER` of `open.lua`.
@@ -71,7 +64,8 @@ pub(crate) async fn open(inner: &Inner, run: &RunId, open: Open) -> Result<Opene
         return Err(Refusal::NotFound.into());
     }
     let Found { row, head, created } = Found::read(&keys, run, &mut answer)?;
-    if let Err(lost) = inner.seen.check(run, floor, &row) {
+    let opened_anew = answer.code == answer::OK && answer.number()? == 0;
+    if let Err(lost) = inner.seen.check(run, floor, &row, opened_anew) {
         if answer.code == answer::OK {
             // The run is open now, as it is: who was told may open it again and go on from there.
             inner.seen.settle(run, &row);
@@ -100,74 +94,71 @@ pub(crate) async fn open(inner: &Inner, run: &RunId, open: Open) -> Result<Opene
     }
 }
 
-/// Reads the row of a refusal and compares it with what this handle has seen.
-fn row_of(keys: &Keys, answer: &mut Answer) -> Result<Row> {
-    Row::read(keys, &answer.bytes()?)
-}
-
 pub(crate) async fn renew(inner: &Inner, run: &RunId, renew: Renew) -> Result<()> {
-    let keys = inner.keys(run);
+    let (keys, floor) = (inner.keys(run), inner.seen.floor(run));
     let mut header = Packer::default();
     header.raw(&pack_fence(renew.fence)).i64(span(renew.ttl.max(inner.capabilities.limits.min_ttl)));
     header.byte(renew.note.is_some().into());
     let mut args = vec![header.0];
     args.extend(renew.note.as_ref().map(pack_note));
-    for _ in 0..ATTEMPTS {
-        let floor = inner.seen.floor(run);
-        let mut answer = write(inner, &scripts::RENEW, keys.leased(), args.clone()).await?;
-        if answer.code == answer::NOT_FOUND {
-            return Err(Refusal::NotFound.into());
-        }
-        let row = row_of(&keys, &mut answer)?;
-        inner.seen.check(run, floor, &row).map_err(|_| set_back().with_applied(Applied::Maybe))?;
-        match answer.code {
-            answer::OK => return Ok(()),
-            answer::FENCED => return Err(Refusal::Fenced { current: row.fence }.into()),
-            answer::FINISHED => finished(inner, run).await?,
-            _ => return Err(answer.nonsense()),
+    let mut answer = write(inner, &scripts::RENEW, keys.all(), args).await?;
+    match answer.code {
+        answer::NOT_FOUND => Err(Refusal::NotFound.into()),
+        answer::FINISHED => Err(refusal(inner, run, &keys, floor, answer)?),
+        code => {
+            let row = Row::read(&keys, &answer.bytes()?)?;
+            inner.seen.check(run, floor, &row, false).map_err(|_| set_back().with_applied(Applied::Maybe))?;
+            match code {
+                answer::OK => Ok(()),
+                answer::FENCED => Err(Refusal::Fenced { current: row.fence }.into()),
+                _ => Err(answer.nonsense()),
+            }
         }
     }
-    Err(busy())
 }
 
-/// The outcome as a refusal; nothing if the run has none any more.
-async fn finished(inner: &Inner, run: &RunId) -> Result<()> {
-    let head = read::head(inner, run).await.map_err(|error| error.with_applied(Applied::No))?;
-    match head.map(|head| head.outcome) {
-        None => Err(Refusal::NotFound.into()),
-        Some(Some(outcome)) => Err(Refusal::Finished { outcome }.into()),
-        Some(None) => Ok(()),
-    }
+/// A refusal that comes with the head.
+fn refusal(inner: &Inner, run: &RunId, keys: &Keys, floor: Floor, mut answer: Answer) -> Result<Error> {
+    let Found { row, head, .. } = Found::read(keys, run, &mut answer)?;
+    inner.seen.check(run, floor, &row, false)?;
+    let clash = match answer.code {
+        answer::FINISHED => {
+            let outcome = head.outcome.ok_or_else(|| answer.nonsense())?;
+            return Ok(Refusal::Finished { outcome }.into());
+        }
+        answer::NOT_FINISHED => Clash::NotFinished,
+        answer::DRIVEN => Clash::Driven,
+        _ => return Err(answer.nonsense()),
+    };
+    Ok(Refusal::Conflict { head: Box::new(head), clash }.into())
 }
 
 pub(crate) async fn send(inner: &Inner, run: &RunId, message: NewMessage) -> Result<Sent> {
-    let keys = inner.keys(run);
+    let (keys, floor) = (inner.keys(run), inner.seen.floor(run));
     let content = Checksum::of_parts("redis message", &[message.kind.as_str().as_bytes(), &message.body]);
     let mut header = Packer::default();
     header.byte(message.incarnation.is_some().into());
     header.raw(&message.incarnation.unwrap_or(Incarnation(0)).0.to_le_bytes()).raw(&content.0);
     let args = vec![header.0, message.key.as_str().into(), pack_message(run, &message)];
-    for _ in 0..ATTEMPTS {
-        let floor = inner.seen.floor(run);
-        let mut answer = write(inner, &scripts::SEND, keys.all(), args.clone()).await?;
-        if answer.code == answer::NOT_FOUND {
-            return Err(Refusal::NotFound.into());
-        }
-        let number = answer.unsigned()?;
-        let row = row_of(&keys, &mut answer)?;
-        inner.seen.check(run, floor, &row).map_err(|_| set_back().with_applied(Applied::Maybe))?;
-        match answer.code {
-            answer::OK => {
-                inner.followers.notify(run);
-                return Ok(Sent::Accepted { number });
+    let mut answer = write(inner, &scripts::SEND, keys.all(), args).await?;
+    match answer.code {
+        answer::NOT_FOUND => Err(Refusal::NotFound.into()),
+        answer::FINISHED => Err(refusal(inner, run, &keys, floor, answer)?),
+        code => {
+            let row = Row::read(&keys, &answer.bytes()?)?;
+            inner.seen.check(run, floor, &row, false).map_err(|_| set_back().with_applied(Applied::Maybe))?;
+            let number = answer.unsigned()?;
+            match code {
+                answer::OK => {
+                    inner.followers.notify(run);
+                    Ok(Sent::Accepted { number })
+                }
+                answer::REPLAYED => Ok(Sent::Repeated { number }),
+                answer::CONFLICTING => Ok(Sent::Conflicting { number }),
+                _ => Err(answer.nonsense()),
             }
-            answer::REPLAYED => return Ok(Sent::Repeated { number }),
-            answer::CONFLICTING => return Ok(Sent::Conflicting { number }),
-            answer::FINISHED => finished(inner, run).await?,
-            _ => return Err(answer.nonsense()),
         }
     }
-    Err(busy())
 }
 
 /// Deletes a run. Which indexes hold it stands in its info, so that is read first; the script then goes by it only if
@@ -185,26 +176,21 @@ pub(crate) async fn delete(inner: &Inner, run: &RunId, guard: Delete) -> Result<
         let all = keys.with_info(told.as_ref().map(|told| &told.info));
         let mut header = Packer::default();
         header.byte(kind).raw(&wanted.0.to_le_bytes()).raw(&seen.0.to_le_bytes());
+        let floor = inner.seen.floor(run);
         let mut answer = write(inner, &scripts::DELETE, all, vec![header.0]).await?;
-        let clash = match answer.code {
+        return match answer.code {
             answer::OK => {
                 inner.seen.forget(run);
                 inner.followers.notify(run);
-                return Ok(answer.number()? == 1);
+                Ok(answer.number()? == 1)
             }
-            answer::NOT_FOUND => return Err(Refusal::NotFound.into()),
+            answer::NOT_FOUND => Err(Refusal::NotFound.into()),
             answer::RETRY => continue,
-            answer::NOT_FINISHED => Clash::NotFinished,
-            answer::DRIVEN => Clash::Driven,
-            _ => return Err(answer.nonsense()),
+            _ => Err(refusal(inner, run, &keys, floor, answer)?),
         };
-        let head = read::head(inner, run).await.map_err(|error| error.with_applied(Applied::No))?;
-        match head {
-            Some(head) => return Err(Refusal::Conflict { head: Box::new(head), clash }.into()),
-            None => continue,
-        }
     }
-    Err(busy())
+    let error = Error::new(ErrorKind::Busy, "the run is replaced faster than it can be deleted");
+    Err(error.with_applied(Applied::No))
 }
 
 /// The life of a run that is not there, and of one that is damaged and may be any: no run has either.
@@ -222,7 +208,7 @@ async fn told(inner: &Inner, keys: &Keys, guard: Delete) -> Result<(Incarnation,
         Ok((incarnation, Some(Told::read(keys, incarnation, &answer.bytes()?)?)))
     });
     match told {
-        Err(error) if guard == Delete::Any && error.kind() == milepost_core::ErrorKind::Corrupt => Ok((WHOEVER, None)),
+        Err(error) if guard == Delete::Any && error.kind() == ErrorKind::Corrupt => Ok((WHOEVER, None)),
         told => told,
     }
 }

@@ -204,7 +204,7 @@ end
 -- One commit: its verdict first, then its writes. The row is written last: what stands before it is either
 -- overwritten by the next commit or told by the row's counts.
 local function commit(k, p, now)
-  local _, _, op, expect, count, lease, a, b, advances, has_further = struct.unpack(HEADER, ARGV[p])
+  local _, keys, op, expect, count, lease, a, b, advances, has_further = struct.unpack(HEADER, ARGV[p])
   local row, raw = load(KEYS[k])
   if not row then return { raw } end
   local fence, last = sub(op, 49), row[LAST]
@@ -214,14 +214,12 @@ local function commit(k, p, now)
     if sub(last, 1, 16) == sub(op, 1, 16) and sub(last, 17, 48) ~= sub(op, 17, 48) then return { ID_REUSED } end
   end
   local verdict = check_fence(row, fence) or expect ~= row[VERSION] and VERSIONS
-  if verdict then return { verdict, raw } end
+  if verdict == FENCED then return { FENCED, raw } end
+  if verdict and keys < MORE then return { RETRY } end
+  if verdict then return refusal(verdict, k, raw, now) end
   local f = has_further == 1 and further(p, count)
   local refused = f and judge(k, row, f, count)
-  if refused then
-    refused[3] = raw
-    refused[2] = refused[2] or 0
-    return refused
-  end
+  if refused then return refusal(refused[1], k, raw, now, refused[2]) end
 
   local before, cursor = row[DUE], row[CURSOR]
   if count > 0 then write_records(k, row, p + has_further, count, now) end

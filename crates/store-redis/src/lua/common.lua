@@ -121,6 +121,13 @@ local function check_fence(row, fence)
   if row[STATE] ~= 0 then return FINISHED end
 end
 
+-- A refusal with the whole head, all of it as of this verdict, and a number. It takes all keys of the run; who was given
+-- fewer is asked again with all of them.
+local function refusal(code, k, raw, now, number)
+  return { code, raw, call('GET', KEYS[k + COLD]), call('GET', KEYS[k + INFO]), call('GET', KEYS[k + OUTCOME]), now,
+    number or 0 }
+end
+
 -- Whether a hash and its index have as many entries as the row says.
 local function whole(count, hash, index)
   return call('HLEN', hash) == count and (not index or call('ZCARD', index) == count)

@@ -29,9 +29,9 @@ end
 if guard ~= ANY then
   if wanted ~= incarnation(row) then return { NOT_FOUND } end
   if guard == FINISHED_ONLY then
-    if row[STATE] == 0 then return { NOT_FINISHED, 0, raw } end
+    if row[STATE] == 0 then return refusal(NOT_FINISHED, 1, raw, now) end
   elseif row[LEASED] == 1 and row[UNTIL] > now then
-    return { DRIVEN, 0, raw }
+    return refusal(DRIVEN, 1, raw, now)
   end
 end
 if seen ~= incarnation(row) and seen ~= WHOEVER then return { RETRY } end

@@ -12,8 +12,9 @@ local run = run_of(key)
 
 local function at(part) return KEYS[1 + part] end
 
-local function answer(code, packed)
-  return { code, packed, call('GET', at(COLD)), call('GET', at(INFO)), call('GET', at(OUTCOME)), now }
+-- With the whole head, and whether it is the answer to an earlier open of the same id again.
+local function answer(code, packed, again)
+  return { code, packed, call('GET', at(COLD)), call('GET', at(INFO)), call('GET', at(OUTCOME)), now, again or 0 }
 end
 
 local function create()
@@ -55,7 +56,7 @@ if not row and raw == NOT_FOUND then return create() end
 if not row then return { raw } end
 local cold, info = load_cold(at(COLD), row), unseal(at(INFO), incarnation(row))
 if not cold or not info then return { CORRUPT } end
-if cold[OPEN_ID] == id and cold[OPEN_VERSION] == row[VERSION] then return answer(OK, raw) end
+if cold[OPEN_ID] == id and cold[OPEN_VERSION] == row[VERSION] then return answer(OK, raw, 1) end
 local refused = refuse(row, sub(info, 1, 32))
 if refused then return answer(refused, raw) end
 

@@ -1,4 +1,4 @@
--- Extends a lease. KEYS: the first four of the run.
+-- Extends a lease. KEYS: all of the run.
 
 local fence, ttl, has_note = struct.unpack('<c32i8B', ARGV[2])
 local key, now = KEYS[1], clock()
@@ -6,7 +6,8 @@ local row, raw = load(key)
 if not row then return { raw } end
 if sub(fence, 1, 16) ~= incarnation(row) then return { NOT_FOUND } end
 local refused = check_fence(row, fence)
-if refused then return { refused, raw } end
+if refused == FENCED then return { FENCED, raw } end
+if refused then return refusal(refused, 1, raw, now) end
 local cold
 if has_note == 1 then
   cold = load_cold(KEYS[1 + COLD], row)

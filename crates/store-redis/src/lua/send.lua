@@ -21,9 +21,9 @@ if known then
   local first = sub(known, 1, 24)
   if sub(known, 25) ~= sub(sha(own .. name .. first), 1, 16) then return { CORRUPT } end
   local number = struct.unpack('<I8', first)
-  return { sub(first, 9) == content and REPLAYED or CONFLICTING, number, raw }
+  return { sub(first, 9) == content and REPLAYED or CONFLICTING, raw, number }
 end
-if row[STATE] ~= 0 then return { FINISHED, 0, raw } end
+if row[STATE] ~= 0 then return refusal(FINISHED, 1, raw, now) end
 
 local number = row[NEWEST_MESSAGE] + 1
 local field, stamp = string.format('%.0f', number), struct.pack('<i8I8I8', now, number, 0)
@@ -38,4 +38,4 @@ if row[LEASED] == 0 and row[WAKE] >= 0 and number > row[WAKE] then
   row[DUE] = row[DUE] == NONE and now or math.min(row[DUE], now)
 end
 settle_due(row, before, key, at(DUE_INDEX))
-return { OK, number, save(key, row) }
+return { OK, save(key, row), number }

@@ -1,0 +1,94 @@
+//! Lost replies and lost requests: whatever gets lost, sending the same again settles it.
+
+use futures_util::TryStreamExt;
+use milepost_core::{Applied, Commit, ErrorKind, Open, Record, Result, Span, Store};
+use milepost_servers::Loss;
+
+use crate::support::{World, create, operation, proxy, record, run};
+
+/// Sends the same again until it is answered by other than a lost connection.
+async fn settled<T, W: Future<Output = Result<T>>>(mut send: impl FnMut() -> W) -> T {
+    for _ in 0..5 {
+        match send().await {
+            Ok(done) => return done,
+            Err(error) => {
+                assert!(error.kind().is_transient(), "{error:?}");
+                assert_eq!(error.applied(), Some(Applied::Maybe), "{error:?}");
+            }
+        }
+    }
+    panic!("it was lost five times over");
+}
+
+async fn run_with(loss: fn(u64) -> Loss) {
+    const COMMITS: u64 = 50;
+    let world = World::new();
+    let proxy = proxy(&world.url);
+    let store = world.config_at(&proxy.url()).connect().await.unwrap();
+    let run = run("lossy");
+    proxy.lose(loss(1).to("EVALSHA"));
+    let open: Open = create();
+    let opened = settled(|| store.open(&run, open.clone())).await;
+    let mut version = opened.head.version;
+    for number in 1..=COMMITS {
+        let next = Commit::new(run.clone(), opened.fence, operation(), version);
+        let commit = next.record(record(number.to_string()));
+        proxy.lose(loss(1).to("EVALSHA"));
+        version = settled(|| store.commit(commit.clone())).await.version;
+    }
+    assert_eq!(proxy.lost(), COMMITS + 1);
+    let records: Vec<Record> = store.stream(&run, Span::all()).try_collect().await.unwrap();
+    let bodies: Vec<String> =
+        records.iter().map(|record| String::from_utf8(record.body.to_vec()).unwrap()).collect();
+    assert_eq!(bodies, (1..=COMMITS).map(|number| number.to_string()).collect::<Vec<_>>());
+    let head = store.head(&run).await.unwrap().unwrap();
+    assert_eq!((head.version, head.fence), (COMMITS + 1, opened.fence));
+}
+
+#[tokio::test]
+async fn a_run_whose_every_reply_is_lost_is_exact() {
+    run_with(Loss::reply).await;
+}
+
+#[tokio::test]
+async fn a_run_whose_every_request_is_lost_is_exact() {
+    run_with(Loss::request).await;
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_connections_has_not_written() {
+    let world = World::new();
+    let proxy = proxy(&world.url);
+    let store = world.config_at(&proxy.url()).connect().await.unwrap();
+    let opened = store.open(&run("cut"), create()).await.unwrap();
+    let commit = Commit::new(run("cut"), opened.fence, operation(), 1).record(record("x"));
+    proxy.refuse(true).unwrap();
+    proxy.cut().unwrap();
+    // The first may have been on its way; from then on the connection itself is refused.
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let error = store.commit(commit.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+        told.push(error.applied());
+    }
+    assert_eq!(told.last(), Some(&Some(Applied::No)), "{told:?}");
+    proxy.refuse(false).unwrap();
+    assert_eq!(store.commit(commit).await.unwrap().version, 2);
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_is_timed_out() {
+    let world = World::new();
+    let proxy = proxy(&world.url);
+    let config = world.config_at(&proxy.url()).timeout(std::time::Duration::from_millis(300));
+    let store = config.connect().await.unwrap();
+    let opened = store.open(&run("silent"), create()).await.unwrap();
+    let commit = Commit::new(run("silent"), opened.fence, operation(), 1).record(record("x"));
+    proxy.silence(true);
+    let error = store.commit(commit.clone()).await.unwrap_err();
+    assert_eq!((error.kind(), error.applied()), (ErrorKind::TimedOut, Some(Applied::Maybe)), "{error:?}");
+    proxy.silence(false);
+    proxy.cut().unwrap();
+    settled(|| store.commit(commit.clone())).await;
+    assert_eq!(store.head(&run("silent")).await.unwrap().unwrap().version, 2);
+}

@@ -1,0 +1,14 @@
+//! The Redis store, from the outside: what the conformance kit cannot know.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod corruption;
+mod crash;
+mod errors;
+mod golden;
+mod ids;
+mod lost;
+mod prepare;
+mod support;
+mod trips;
+mod url;
