@@ -6,7 +6,16 @@ use milepost_core::{Error, ErrorKind, Operation, Result, Store};
 use milepost_layers::GroupCommit;
 
 /// What the URL's schemes are, and by which feature of this crate each is had.
-const SCHEMES: [(&str, &str); 2] = [("memory", "memory"), ("sqlite", "sqlite")];
+const SCHEMES: &[(&str, &str)] = &[
+    ("memory", "memory"),
+    ("sqlite", "sqlite"),
+    ("redis", "redis"),
+    ("rediss", "redis-tls"),
+    ("redis+cluster", "redis"),
+    ("rediss+cluster", "redis-tls"),
+    ("redis+sentinel", "redis-sentinel"),
+    ("redis+unix", "redis"),
+];
 
 /// Connects to the store that `url` names.
 ///
@@ -14,9 +23,14 @@ const SCHEMES: [(&str, &str); 2] = [("memory", "memory"), ("sqlite", "sqlite")];
 /// |---|---|---|
 /// | `memory:` | in this process, gone with it; each call makes a new one | `memory` |
 /// | `sqlite:path?…` | a file; see [`SqliteConfig::from_url`](crate::SqliteConfig::from_url) for its parameters | `sqlite` |
+/// | `redis://…`, `rediss://…`, `redis+cluster://…` | a server or a cluster; see [`RedisConfig::from_url`] for these and the others | `redis`, `redis-tls` |
 ///
 /// A store that can write many commits in one trip gets [`GroupCommit`] in front of it, so that runs that commit at the
 /// same moment share a trip; `group_commit=off` among the parameters takes it away. Needs a tokio runtime.
+///
+/// A server must have been made ready with [`prepare`].
+///
+/// [`RedisConfig::from_url`]: https://docs.rs/milepost-store-redis/latest/milepost_store_redis/struct.RedisConfig.html
 ///
 /// # Errors
 ///
@@ -38,7 +52,21 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Store>> {
 ///
 /// As [`connect`].
 pub async fn prepare(url: &str) -> Result<()> {
+    #[cfg(feature = "redis")]
+    if is_redis(url) {
+        let (url, _) = take_group_commit(url)?;
+        return milepost_store_redis::RedisStore::prepare(&url).await;
+    }
     connect(url).await?.close().await
+}
+
+/// Whether the scheme is one of those that the Redis store knows, the ones whose feature is off among them: it says so
+/// itself.
+#[cfg(feature = "redis")]
+fn is_redis(url: &str) -> bool {
+    url.split_once(':').is_some_and(|(scheme, _)| {
+        SCHEMES.iter().any(|(known, feature)| *known == scheme && feature.starts_with("redis"))
+    })
 }
 
 fn config(message: impl Into<String>) -> Error {
@@ -63,6 +91,10 @@ fn take_group_commit(url: &str) -> Result<(String, bool)> {
 }
 
 async fn open(url: &str) -> Result<Arc<dyn Store>> {
+    #[cfg(feature = "redis")]
+    if is_redis(url) {
+        return Ok(Arc::new(milepost_store_redis::RedisStore::connect(url).await?));
+    }
     let scheme = url.split_once(':').map(|(scheme, _)| scheme);
     match scheme {
         #[cfg(feature = "memory")]

@@ -42,6 +42,8 @@
 //! | feature | gives | default |
 //! |---|---|---|
 //! | `sqlite` | `sqlite:path`, durable in one file | yes |
+//! | `redis` | `redis://…`, one server or a cluster, as durable as it is set to | no |
+//! | `redis-tls`, `redis-sentinel` | `rediss://…`, `redis+sentinel://…` | no |
 //! | `memory` | `memory:`, for tests | no |
 //!
 //! Features only add.
@@ -57,5 +59,7 @@ pub use milepost_core::*;
 pub use milepost_layers::{GroupCommit, GroupCommitConfig};
 #[cfg(feature = "memory")]
 pub use milepost_store_memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use milepost_store_redis::{RedisConfig, RedisStore};
 #[cfg(feature = "sqlite")]
 pub use milepost_store_sqlite::{SqliteConfig, SqliteStore};

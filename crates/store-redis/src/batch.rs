@@ -31,30 +31,29 @@ struct Sent<'a> {
 }
 
 impl<'a> Sent<'a> {
-    fn new(inner: &Inner, commit: &'a Commit, all: bool) -> Self {
+    fn new(inner: &Inner, commit: &'a Commit, whole: bool) -> Self {
         let keys = inner.keys(&commit.run);
-        let packed = Packed::new(&keys, commit, commit.digest(), inner.capabilities.limits.min_ttl, all);
+        let packed = Packed::new(&keys, commit, commit.digest(), inner.capabilities.limits.min_ttl, whole);
         Self { commit, keys, packed, floor: inner.seen.floor(&commit.run) }
     }
 }
 
-/// What the script says of a commit: its answer, or nothing if it would refuse it and has not the keys to say so with
-/// the whole head.
+/// What a script says of a commit: its answer, or nothing if the script of plain commits leaves it to the other one.
 type Verdict = Option<Committed>;
 
 /// Sends one commit.
 pub(crate) async fn commit(inner: &Inner, commit: &Commit) -> Result<Committed> {
-    let first = call(inner, &[Sent::new(inner, commit, false)]).await.pop();
+    let first = call(inner, vec![Sent::new(inner, commit, false)]).await.pop();
     settle(inner, commit, first.unwrap_or_else(|| Err(closed()))).await
 }
 
-/// The answer to a commit. One that would be refused is judged anew, with all keys: the refusal and the head that goes
-/// with it are of one instant.
+/// The answer to a commit. One that is not plainly good is judged by the script that can refuse: the refusal and the
+/// head that goes with it are of one instant.
 async fn settle(inner: &Inner, commit: &Commit, verdict: Result<Verdict>) -> Result<Committed> {
     if let Some(committed) = verdict? {
         return Ok(committed);
     }
-    let second = call(inner, &[Sent::new(inner, commit, true)]).await.pop();
+    let second = call(inner, vec![Sent::new(inner, commit, true)]).await.pop();
     second.unwrap_or_else(|| Err(closed()))?.ok_or_else(closed)
 }
 
@@ -90,35 +89,43 @@ fn check(inner: &Inner, commit: &Commit, twice: &HashSet<RunId>) -> Result<()> {
     inner.check_open()
 }
 
-/// The commits of one shard, in as few calls as their sizes allow, one after another: what waits for the second
-/// does not make the first take longer.
+/// The commits of one shard, in as few calls as their scripts and sizes allow, one after another: what waits for the
+/// second does not make the first take longer.
 async fn shard(inner: &Inner, commits: &[Commit], places: Vec<usize>) -> Vec<(usize, Result<Committed>)> {
-    let mut answers = Vec::with_capacity(places.len());
-    let mut waiting = places.into_iter().peekable();
-    while waiting.peek().is_some() {
-        let (mut batch, mut chosen, mut size) = (Vec::new(), Vec::new(), 0);
-        while batch.len() < MOST_COMMITS && size < MOST_BYTES {
-            let Some(place) = waiting.next() else { break };
-            let sent = Sent::new(inner, &commits[place], false);
-            size += sent.packed.size();
-            batch.push(sent);
-            chosen.push(place);
-        }
-        let verdicts = call(inner, &batch).await;
-        for (place, verdict) in chosen.into_iter().zip(verdicts) {
-            answers.push((place, settle(inner, &commits[place], verdict).await));
+    let sent = places.into_iter().map(|place| (place, Sent::new(inner, &commits[place], false)));
+    let (plain, others): (Vec<_>, Vec<_>) = sent.partition(|(_, sent)| sent.packed.plain);
+    let mut answers = Vec::with_capacity(plain.len() + others.len());
+    for waiting in [plain, others] {
+        let mut waiting = waiting.into_iter().peekable();
+        while waiting.peek().is_some() {
+            let (mut batch, mut places, mut size) = (Vec::new(), Vec::new(), 0);
+            while batch.len() < MOST_COMMITS && size < MOST_BYTES {
+                let Some((place, sent)) = waiting.next() else { break };
+                size += sent.packed.size();
+                places.push(place);
+                batch.push(sent);
+            }
+            let verdicts = call(inner, batch).await;
+            for (place, verdict) in places.into_iter().zip(verdicts) {
+                answers.push((place, settle(inner, &commits[place], verdict).await));
+            }
         }
     }
     answers
 }
 
-/// One call of the script, with the commits' verdicts in their order.
-async fn call(inner: &Inner, batch: &[Sent<'_>]) -> Vec<Result<Verdict>> {
-    let mut args = vec![inner.now()];
-    args.extend(batch.iter().flat_map(|sent| sent.packed.args.iter().cloned()));
-    let keys = batch.iter().flat_map(|sent| sent.packed.keys.iter().cloned()).collect();
-    let call = Call { script: &scripts::COMMIT, keys, args, writes: true };
-    let answers = inner.link.call(&call).await.and_then(answer::list);
+/// One call of the script that they take, with the commits' verdicts in their order.
+async fn call(inner: &Inner, mut batch: Vec<Sent<'_>>) -> Vec<Result<Verdict>> {
+    let (mut args, mut keys) = (vec![inner.now()], Vec::new());
+    let mut script = &scripts::APPEND;
+    for sent in &mut batch {
+        args.append(&mut sent.packed.args);
+        keys.append(&mut sent.packed.keys);
+        if !sent.packed.plain {
+            script = &scripts::COMMIT;
+        }
+    }
+    let answers = inner.link.call(&Call { script, keys, args, writes: true }).await.and_then(answer::list);
     match answers {
         Ok(answers) if answers.len() == batch.len() => {
             batch.iter().zip(answers).map(|(sent, answer)| read_verdict(inner, sent, answer)).collect()

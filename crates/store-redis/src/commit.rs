@@ -20,11 +20,13 @@ pub(crate) struct Packed {
     pub(crate) args: Vec<Vec<u8>>,
     /// The blobs that records name and that the commit does not carry, in their order.
     pub(crate) named: Vec<Digest>,
+    /// Records and a lease that stays or is extended, and nothing else.
+    pub(crate) plain: bool,
 }
 
 impl Packed {
-    /// With all keys of the run, or with the few that it takes unless it is refused.
-    pub(crate) fn new(keys: &Keys, commit: &Commit, digest: Digest, min_ttl: Duration, all: bool) -> Self {
+    /// For the script that knows every commit, if `whole` or if it takes that one; else for the one of plain commits.
+    pub(crate) fn new(keys: &Keys, commit: &Commit, digest: Digest, min_ttl: Duration, whole: bool) -> Self {
         let further = Further::of(commit);
         let (run, incarnation) = (&commit.run, commit.fence.incarnation);
         let mut args = vec![Vec::new()];
@@ -33,9 +35,10 @@ impl Packed {
         let has_further = further.is_some();
         let (more, named) = further.map_or_else(Default::default, |further| further.parts(commit));
         args.extend(more);
-        let keys = if all || has_further { keys.all() } else { keys.few() };
+        let plain = !whole && !has_further && !matches!(commit.lease, LeaseChange::Release(_));
+        let keys = if plain { keys.few() } else { keys.all() };
         args[0] = header(commit, digest, min_ttl, has_further, args.len(), keys.len());
-        Self { keys, args, named }
+        Self { keys, args, named, plain }
     }
 
     pub(crate) fn size(&self) -> usize {
@@ -47,7 +50,7 @@ fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// `HEADER` of `commit.lua`.
+/// `HEADER` of `commit.lua`, and what `append.lua` begins with.
 fn header(
     commit: &Commit,
     digest: Digest,

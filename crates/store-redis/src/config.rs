@@ -253,6 +253,9 @@ impl RedisConfig {
     }
 
     fn link(&self) -> Result<Link> {
+        // Whoever has chosen a provider for the whole process is not overruled.
+        #[cfg(feature = "tls")]
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let target = self.target().map_err(|error| from_driver(&error))?;
         Ok(Link::new(target, self.timeout, self.confirm()))
     }

@@ -215,13 +215,20 @@ impl Link {
         let mut pipeline = redis::pipe();
         let timeout = u64::try_from(confirm.timeout.as_millis()).unwrap_or(u64::MAX);
         pipeline.add_command(command.clone());
+        if !self.is_cluster() {
+            // A script that only repeats an answer has written nothing, and then newer servers wait for what this
+            // connection wrote before, which may be nothing either. A message to nobody stands in the stream of
+            // replication behind everything that was written, by whomever.
+            pipeline.cmd("PUBLISH").arg("milepost").arg("");
+        }
         match confirm.local {
             None => pipeline.cmd("WAIT").arg(confirm.replicas).arg(timeout),
             Some(local) => pipeline.cmd("WAITAOF").arg(local).arg(confirm.replicas).arg(timeout),
         };
-        let mut answers = connection.send_all(&pipeline, 2).await?.into_iter();
+        let count = pipeline.cmd_iter().count();
+        let mut answers = connection.send_all(&pipeline, count).await?.into_iter();
         let value = answers.next().unwrap_or(Value::Nil).extract_error()?;
-        let enough = match answers.next().unwrap_or(Value::Nil).extract_error()? {
+        let enough = match answers.next_back().unwrap_or(Value::Nil).extract_error()? {
             Value::Int(replicas) => replicas >= i64::from(confirm.replicas),
             Value::Array(both) => match both[..] {
                 [Value::Int(local), Value::Int(replicas)] => {

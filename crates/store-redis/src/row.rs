@@ -119,16 +119,17 @@ impl Row {
 fn unpack(packed: Bytes) -> Option<Row> {
     let mut next = Unpacker::new(packed);
     let fence = unpack_fence(&mut next)?;
-    let (version, cursor_, first, _swept) = (next.u64()?, next.u64()?, next.u64()?, next.u64()?);
+    let (first, _swept) = (next.u64()?, next.u64()?);
     let (state, leased, draft) = (next.byte()?, next.byte()? == 1, next.byte()? == 1);
-    let (until, due, _wake) = (next.i64()?, next.i64()?, next.i64()?);
-    let (lapses, newest_message, updated) = (next.u32()?, next.u64()?, next.i64()?);
-    let sizes =
-        Sizes { records: next.u64()?, snapshots: next.u64()?, blobs: next.u64()?, messages: next.u64()? };
-    // The bytes of all records ever, and how many parts there are: only scripts ask for them.
-    next.take(5 * 8)?;
+    let (_wake, newest_message) = (next.i64()?, next.u64()?);
+    let (snapshots, blobs, messages) = (next.u64()?, next.u64()?, next.u64()?);
+    // How many parts there are: only scripts ask for that.
+    next.take(4 * 8)?;
     let newest = [next.i64()?, next.i64()?];
     let delete_after = next.i64()?;
+    let (version, cursor_, until, due) = (next.u64()?, next.u64()?, next.i64()?, next.i64()?);
+    let (lapses, updated, records) = (next.u32()?, next.i64()?, next.u64()?);
+    let sizes = Sizes { records, snapshots, blobs, messages };
     Some(Row {
         fence,
         version,

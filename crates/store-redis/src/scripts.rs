@@ -9,8 +9,8 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    fn new(own: &str) -> Self {
-        let source = format!("{}\n{own}", include_str!("lua/common.lua"));
+    fn new(shared: &str, own: &str) -> Self {
+        let source = format!("{shared}\n{own}");
         let sha = sha1_smol::Sha1::from(&source).hexdigest();
         Self { source, sha }
     }
@@ -18,9 +18,16 @@ impl Script {
 
 macro_rules! scripts {
     ($($NAME:ident = $file:literal),* $(,)?) => {
-        $(pub(crate) static $NAME: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!($file)));)*
+        $(
+            pub(crate) static $NAME: LazyLock<Script> =
+                LazyLock::new(|| Script::new(include_str!("lua/common.lua"), include_str!($file)));
+        )*
     };
 }
+
+/// Stands alone: what the others share takes longer to set up than it runs.
+pub(crate) static APPEND: LazyLock<Script> =
+    LazyLock::new(|| Script::new("", include_str!("lua/append.lua")));
 
 scripts! {
     COMMIT = "lua/commit.lua",

@@ -1,6 +1,6 @@
--- Commits to runs of one shard, one after another, each with its own verdict. ARGV: the clock, then for each commit its
--- header, the header of the further parts if it has any, and the parts. KEYS: for each commit the first three keys of
--- its run, or all of them.
+-- Commits to runs of one shard, one after another, each with its own verdict: every commit, and every refusal with the head
+-- that it is of. ARGV: the clock, then for each commit its header, the header of the further parts if it has any, and the
+-- parts. KEYS: for each commit all keys of its run.
 
 local HEADER = '<I4I4c80I8I4Bi8i8BB'
 local FURTHER = '<I4I4I4I4I4I4Bi8i8BBi8'
@@ -204,7 +204,7 @@ end
 -- One commit: its verdict first, then its writes. The row is written last: what stands before it is either
 -- overwritten by the next commit or told by the row's counts.
 local function commit(k, p, now)
-  local _, keys, op, expect, count, lease, a, b, advances, has_further = struct.unpack(HEADER, ARGV[p])
+  local _, _, op, expect, count, lease, a, b, advances, has_further = struct.unpack(HEADER, ARGV[p])
   local row, raw = load(KEYS[k])
   if not row then return { raw } end
   local fence, last = sub(op, 49), row[LAST]
@@ -215,7 +215,6 @@ local function commit(k, p, now)
   end
   local verdict = check_fence(row, fence) or expect ~= row[VERSION] and VERSIONS
   if verdict == FENCED then return { FENCED, raw } end
-  if verdict and keys < MORE then return { RETRY } end
   if verdict then return refusal(verdict, k, raw, now) end
   local f = has_further == 1 and further(p, count)
   local refused = f and judge(k, row, f, count)

@@ -15,24 +15,26 @@ local NOT_WAITING, MISSING_BLOB, SNAPSHOT_CURSOR, TRIM, DUPLICATE = 7, 8, 9, 10,
 local ALREADY_EXISTS, MANIFEST, LEASE_HELD, CORRUPT, RETRY = 12, 13, 14, 15, 16
 local NOT_FINISHED, DRIVEN, CONFLICTING, NEWER = 17, 18, 19, 20
 
--- The keys of a run, as in layout.rs: the first three are all that a commit of records needs.
+-- The keys of a run, as in layout.rs: the first three are all that append.lua needs.
 local LOG, DUE_INDEX, COLD, OUTCOME, IDS = 1, 2, 3, 4, 5
 local SNAPSHOTS, SNAPSHOT_INDEX, BLOBS, BLOB_INDEX = 6, 7, 8, 9
 local MESSAGES, MESSAGE_INDEX, MESSAGE_KEYS, INFO = 10, 11, 12, 13
 local ALL, NEWEST_FIRST, UNFINISHED, COMPLETED, FAILED, EXPIRY, MORE = 14, 15, 16, 17, 18, 19, 20
 
--- The row: format, fence (incarnation 16, epoch 8, token 8), version, cursor, first, swept; state (0 unfinished, 1
--- completed, 2 and more failed), leased, draft; the lease's end, due, the wake's message number (-1: none); lapses, newest
--- message, updated; bytes of records, snapshots, blobs and messages, and of all records ever; how many snapshots, blobs,
--- waiting messages and record ids there are; the newest two snapshots (-1: none); from when on it may be deleted; the
--- newest commit as id, digest and fence, its version (0: none) and cursor.
-local ROW = '<Bc32I8I8I8I8BBBi8i8i8I4I8i8I8I8I8I8I8I8I8I8I8i8i8i8c80I8I8'
+-- The row. What a commit of records leaves alone comes first: format, fence (incarnation 16, epoch 8, token 8), first, swept;
+-- state (0 unfinished, 1 completed, 2 and more failed), leased, draft; the wake's message number (-1: none), newest message,
+-- bytes of snapshots, blobs and messages; how many snapshots, blobs, waiting messages and record ids there are; the newest two
+-- snapshots (-1: none); from when on it may be deleted. Then what it changes: version, cursor, the lease's end, due, lapses,
+-- updated, bytes of records, and of all records ever; the newest commit as id, digest and fence, its version (0: none) and
+-- cursor.
+local ROW = '<Bc32I8I8BBBi8I8I8I8I8I8I8I8I8i8i8i8I8I8i8i8I4i8I8I8c80I8I8'
 local SIZE, FIELDS, FORMAT = struct.size(ROW), 30, 1
-local FENCE, VERSION, CURSOR, FIRST, SWEPT, STATE, LEASED, DRAFT = 2, 3, 4, 5, 6, 7, 8, 9
-local UNTIL, DUE, WAKE, LAPSES, NEWEST_MESSAGE, UPDATED = 10, 11, 12, 13, 14, 15
-local RECORD_BYTES, SNAPSHOT_BYTES, BLOB_BYTES, MESSAGE_BYTES, ALL_BYTES = 16, 17, 18, 19, 20
-local SNAPSHOT_COUNT, BLOB_COUNT, MESSAGE_COUNT, ID_COUNT = 21, 22, 23, 24
-local NEWEST, SECOND, DELETE_AFTER, LAST, LAST_VERSION, LAST_CURSOR = 25, 26, 27, 28, 29, 30
+local FENCE, FIRST, SWEPT, STATE, LEASED, DRAFT, WAKE, NEWEST_MESSAGE = 2, 3, 4, 5, 6, 7, 8, 9
+local SNAPSHOT_BYTES, BLOB_BYTES, MESSAGE_BYTES = 10, 11, 12
+local SNAPSHOT_COUNT, BLOB_COUNT, MESSAGE_COUNT, ID_COUNT = 13, 14, 15, 16
+local NEWEST, SECOND, DELETE_AFTER = 17, 18, 19
+local VERSION, CURSOR, UNTIL, DUE, LAPSES, UPDATED = 20, 21, 22, 23, 24, 25
+local RECORD_BYTES, ALL_BYTES, LAST, LAST_VERSION, LAST_CURSOR = 26, 27, 28, 29, 30
 
 -- A record or a message as it is stored: its instant, its position and, of a record, the bytes of all records up to it;
 -- a digest that binds these to the checksum with which the client's part begins; that part, with the length of the body next.
@@ -121,8 +123,7 @@ local function check_fence(row, fence)
   if row[STATE] ~= 0 then return FINISHED end
 end
 
--- A refusal with the whole head, all of it as of this verdict, and a number. It takes all keys of the run; who was given
--- fewer is asked again with all of them.
+-- A refusal with the whole head, all of it as of this verdict, and a number. It takes all keys of the run.
 local function refusal(code, k, raw, now, number)
   return { code, raw, call('GET', KEYS[k + COLD]), call('GET', KEYS[k + INFO]), call('GET', KEYS[k + OUTCOME]), now,
     number or 0 }

@@ -23,8 +23,8 @@ local function create()
   if call('ZSCORE', at(ALL), run) then return { CORRUPT } end
   local draft = origin >= 0 and 1 or 0
   local start = math.max(origin, 0)
-  local row = { FORMAT, life .. struct.pack('<I8', 1) .. token, 1, start, start + 1, start + 1, 0, 1, draft,
-    later(now, ttl), NONE, -1, 0, 0, now, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, NONE, string.rep('\0', 80), 0, 0 }
+  local row = { FORMAT, life .. struct.pack('<I8', 1) .. token, start + 1, start + 1, 0, 1, draft, -1, 0, 0, 0, 0, 0, 0, 0,
+    0, -1, -1, NONE, 1, start, later(now, ttl), NONE, 0, now, 0, 0, string.rep('\0', 80), 0, 0 }
   local cold = { now, origin, id, 1, 1, owner, '' }
   -- What a torn restore or an older life may have left under these keys.
   call('SET', at(INFO), seal(at(INFO), life, info_body))
