@@ -40,6 +40,19 @@ const EMBEDDED: Backend =
 pub(crate) const BACKENDS: &[Backend] = &[
     Backend { name: "memory", package: "milepost-store-memory", ..EMBEDDED },
     Backend { name: "sqlite", package: "milepost-store-sqlite", ..EMBEDDED },
+    Backend {
+        name: "redis",
+        package: "milepost-store-redis",
+        servers: &[("MILEPOST_TEST_REDIS_URL", Kind::Redis)],
+        ..EMBEDDED
+    },
+    Backend {
+        name: "redis-cluster",
+        package: "milepost-store-redis",
+        target: "conformance_cluster",
+        servers: &[("MILEPOST_TEST_REDIS_CLUSTER_URL", Kind::RedisCluster)],
+        ..EMBEDDED
+    },
     Backend { name: "template", package: "milepost-store-template", ..EMBEDDED },
 ];
 

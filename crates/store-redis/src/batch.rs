@@ -1,4 +1,4 @@
-//! Sends commits: those of a shard in one call, the calls side by side, and reads their verdicts.
+//! Sends commits: many in one call, on a cluster those of one shard, the calls side by side, and reads their verdicts.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -63,15 +63,20 @@ pub(crate) async fn commit_many(inner: &Inner, commits: Vec<Commit>) -> Vec<Resu
     let twice: HashSet<RunId> =
         commits.iter().filter(|commit| !seen.insert(&commit.run)).map(|commit| commit.run.clone()).collect();
     let mut answers: Vec<Option<Result<Committed>>> = commits.iter().map(|_| None).collect();
-    let mut shards: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<(u16, bool), Vec<(usize, Sent<'_>)>> = BTreeMap::new();
     for (place, commit) in commits.iter().enumerate() {
         match check(inner, commit, &twice) {
-            Ok(()) => shards.entry(crate::layout::shard(&commit.run)).or_default().push(place),
+            Ok(()) => {
+                let sent = Sent::new(inner, commit, false);
+                // In a cluster a script keeps to one slot, and with that to one shard.
+                let shard = if inner.link.is_cluster() { crate::layout::shard(&commit.run) } else { 0 };
+                groups.entry((shard, sent.packed.plain)).or_default().push((place, sent));
+            }
             Err(error) => answers[place] = Some(Err(error.with_applied(Applied::No))),
         }
     }
-    let shards = join_all(shards.into_values().map(|places| shard(inner, &commits, places))).await;
-    for (place, answer) in shards.into_iter().flatten() {
+    let calls = groups.into_values().flat_map(calls).map(|call| perform(inner, &commits, call));
+    for (place, answer) in join_all(calls).await.into_iter().flatten() {
         answers[place] = Some(answer);
     }
     let with_context = |(commit, answer): (&Commit, Option<Result<Committed>>)| {
@@ -89,27 +94,43 @@ fn check(inner: &Inner, commit: &Commit, twice: &HashSet<RunId>) -> Result<()> {
     inner.check_open()
 }
 
-/// The commits of one shard, in as few calls as their scripts and sizes allow, one after another: what waits for the
-/// second does not make the first take longer.
-async fn shard(inner: &Inner, commits: &[Commit], places: Vec<usize>) -> Vec<(usize, Result<Committed>)> {
-    let sent = places.into_iter().map(|place| (place, Sent::new(inner, &commits[place], false)));
-    let (plain, others): (Vec<_>, Vec<_>) = sent.partition(|(_, sent)| sent.packed.plain);
-    let mut answers = Vec::with_capacity(plain.len() + others.len());
-    for waiting in [plain, others] {
-        let mut waiting = waiting.into_iter().peekable();
-        while waiting.peek().is_some() {
-            let (mut batch, mut places, mut size) = (Vec::new(), Vec::new(), 0);
-            while batch.len() < MOST_COMMITS && size < MOST_BYTES {
-                let Some((place, sent)) = waiting.next() else { break };
-                size += sent.packed.size();
-                places.push(place);
-                batch.push(sent);
+/// Commits that one script takes, with their places among the answers.
+type Batch<'a> = Vec<(usize, Sent<'a>)>;
+
+/// Commits for one script, in as few calls as their number and sizes allow.
+fn calls(waiting: Batch<'_>) -> Vec<Batch<'_>> {
+    let (mut calls, mut size) = (Vec::<Batch<'_>>::new(), 0);
+    for (place, sent) in waiting {
+        let own = sent.packed.size();
+        match calls.last_mut() {
+            Some(call) if call.len() < MOST_COMMITS && size < MOST_BYTES => {
+                call.push((place, sent));
+                size += own;
             }
-            let verdicts = call(inner, batch).await;
-            for (place, verdict) in places.into_iter().zip(verdicts) {
-                answers.push((place, settle(inner, &commits[place], verdict).await));
+            _ => {
+                calls.push(vec![(place, sent)]);
+                size = own;
             }
         }
+    }
+    calls
+}
+
+/// One call, and the answers to its commits.
+async fn perform(inner: &Inner, commits: &[Commit], batch: Batch<'_>) -> Vec<(usize, Result<Committed>)> {
+    let (places, batch): (Vec<usize>, Vec<Sent<'_>>) = batch.into_iter().unzip();
+    let verdicts = call(inner, batch).await;
+    let mut answers = Vec::with_capacity(places.len());
+    let several = places.len() > 1;
+    for (place, verdict) in places.into_iter().zip(verdicts) {
+        // A key of another type ends a script where it stands. Each by itself, the other commits are settled.
+        let ended =
+            |error: &Error| error.kind() == ErrorKind::Corrupt && error.applied() == Some(Applied::Maybe);
+        let answer = match verdict {
+            Err(error) if several && ended(&error) => commit(inner, &commits[place]).await,
+            verdict => settle(inner, &commits[place], verdict).await,
+        };
+        answers.push((place, answer));
     }
     answers
 }

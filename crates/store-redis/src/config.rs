@@ -267,7 +267,7 @@ impl RedisConfig {
                 let nodes = self.nodes.iter().map(String::as_str);
                 let builder = ClusterClientBuilder::new(nodes).connection_timeout(self.timeout);
                 let waits = self.confirm().map_or(Duration::ZERO, |confirm| confirm.timeout);
-                Ok(Target::Cluster(builder.response_timeout(self.timeout + waits).build()?))
+                Ok(Target::Cluster(Box::new(builder.response_timeout(self.timeout + waits).build()?)))
             }
             #[cfg(feature = "sentinel")]
             Kind::Sentinel(sentinels) => sentinel_client(&self.nodes, sentinels),

@@ -62,8 +62,8 @@
 //!
 //! One script call (`EVALSHA`, loaded again when the server does not know it) reads the run's row, judges, and writes;
 //! nothing else runs on the server meanwhile. Scripts are not rolled back, so every verdict comes before the first write, and
-//! the row, which alone says what the run has, is written last. `commit_many` sends the commits of a shard in one call, and
-//! the calls side by side.
+//! the row, which alone says what the run has, is written last. `commit_many` sends many in one call, on a
+//! cluster those of one shard, and the calls side by side.
 //!
 //! A run belongs to one of 256 shards. Its keys and the indexes of its shard share a slot of a cluster, so the script that
 //! changes a run changes the indexes too: they are exact. A listing walks the shards side by side and merges them.

@@ -17,7 +17,7 @@ use crate::{error, scripts::Script};
 /// Where connections are made to.
 pub(crate) enum Target {
     Single(Client),
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
     #[cfg(feature = "sentinel")]
     Sentinel(Box<Mutex<redis::sentinel::SentinelClient>>),
 }

@@ -6,6 +6,8 @@
 #![expect(clippy::print_stderr, reason = "it says what it is measuring")]
 #![allow(missing_docs, reason = "a program")]
 
+#[cfg(feature = "redis")]
+mod redis;
 mod row;
 mod sqlite;
 mod state;
@@ -37,6 +39,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let many = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     eprintln!("SQLite against its raw driver, {turns} turns …");
     rows.extend(many.block_on(many.spawn(sqlite::rows(turns)))?.map_err(|error| error.to_string())?);
+    #[cfg(feature = "redis")]
+    {
+        eprintln!("Redis against a raw script, {turns} turns …");
+        rows.extend(many.block_on(many.spawn(redis::rows(turns)))?.map_err(|error| error.to_string())?);
+    }
     drop(many);
     let one = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     eprintln!("states: growth, scattered edits, resume …");

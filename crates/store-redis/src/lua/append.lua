@@ -1,6 +1,7 @@
--- Commits of records, and of a lease that stays or is extended, to runs of one shard: the commits that a driver makes all the
--- time, in straight lines and without what the other scripts share, for that takes longer than the commit. One that is not
--- plainly good is not judged here: its answer is to ask commit.lua (16), and nothing of it has been written.
+-- Commits of records, and of a lease that stays or is extended, to runs of one server, or of one shard of a cluster: the
+-- commits that a driver makes all the time, in straight lines and without what the other scripts share, for that takes
+-- longer than the commit. One that is not plainly good is not judged here: its answer is to ask commit.lua (16), and nothing
+-- of it has been written.
 --
 -- ARGV: the clock, then for each commit its header and its records. KEYS: for each commit the first three keys of its run:
 -- row, log, and the shard's index of due runs. What the row's fields are stands in common.lua; those of its first 148 bytes

@@ -1,6 +1,6 @@
--- Commits to runs of one shard, one after another, each with its own verdict: every commit, and every refusal with the head
--- that it is of. ARGV: the clock, then for each commit its header, the header of the further parts if it has any, and the
--- parts. KEYS: for each commit all keys of its run.
+-- Commits to runs of one server, or of one shard of a cluster, one after another, each with its own verdict: every commit,
+-- and every refusal with the head that it is of. ARGV: the clock, then for each commit its header, the header of the further
+-- parts if it has any, and the parts. KEYS: for each commit all keys of its run.
 
 local HEADER = '<I4I4c80I8I4Bi8i8BB'
 local FURTHER = '<I4I4I4I4I4I4Bi8i8BBi8'
