@@ -23,7 +23,12 @@ const RAW: &str = "redis.call('HSET', KEYS[1], 'cursor', ARGV[1], 'version', ARG
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// Calls the raw script so often.
-async fn call(mut connection: MultiplexedConnection, sha: String, number: u64, calls: u64) -> redis::RedisResult<()> {
+async fn call(
+    mut connection: MultiplexedConnection,
+    sha: String,
+    number: u64,
+    calls: u64,
+) -> redis::RedisResult<()> {
     let body = vec![7u8; BODY];
     for call in 0..calls {
         let mut command = redis::cmd("EVALSHA");
@@ -98,7 +103,7 @@ pub(crate) async fn rows(turns: usize) -> Result<Vec<Row>, Failure> {
     }
     store.close().await?;
     let [raw_one, one, raw_many, many] = measured;
-    let row = |name: &str, ours: Vec<f64>, floors: Vec<f64>| {
+    let row = |name: &'static str, ours: Vec<f64>, floors: Vec<f64>| {
         let ratio = median(ours.iter().zip(&floors).map(|(ours, floor)| ours / floor).collect());
         Row::figure("redis", name, median(ours), "/s").against(median(floors), ratio).budget(">= 0.8")
     };
