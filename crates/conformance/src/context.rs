@@ -7,10 +7,11 @@ use std::{
     time::Duration,
 };
 
+use milepost_checkpoint::Checkpoints;
 use milepost_core::{
-    Bytes, Capabilities, Clock, Commit, Committed, Cursor, Fence, Head, Ids, Kind, Manifest, MessageKey,
-    NewMessage, NewRecord, Open, Opened, OperationId, Outcome, Refusal, Retain, RunId, RunInfo, SeededIds,
-    Store, SystemClock, Timestamp, Version,
+    Bytes, Capabilities, CheckpointerFactory, Clock, Commit, Committed, Cursor, Fence, Head, Ids, Kind,
+    Manifest, MessageKey, NewMessage, NewRecord, Open, Opened, OperationId, Outcome, Refusal, Retain, RunId,
+    RunInfo, SeededIds, Store, SystemClock, Timestamp, Version,
 };
 use tokio::{sync::Barrier, task::JoinSet};
 
@@ -175,7 +176,7 @@ impl Context {
 
     /// A lease that is live until the case is over.
     pub(crate) fn long(&self) -> Duration {
-        Open::DEFAULT_TTL.max(self.tuning().timeout * 2)
+        (self.brief() * 2).max(self.tuning().timeout * 2)
     }
 
     /// A lease whose end a case can wait for: [`Context::expire`].
@@ -235,6 +236,11 @@ impl Context {
     /// Creates a run under a lease that [`Context::expire`] lets run out.
     pub(crate) async fn create_briefly(&self, run: &RunId) -> Verdict<Driver> {
         Ok(Driver::of(&self.a.open(run, self.creating().ttl(self.brief())).await?))
+    }
+
+    /// The checkpointers of the harness over these, which the kit has set up.
+    pub(crate) fn checkpointers(&self, checkpoints: Checkpoints) -> Arc<dyn CheckpointerFactory> {
+        self.harness.checkpointers(checkpoints)
     }
 
     /// Opens a run as soon as the store says that it is due.

@@ -4,7 +4,8 @@
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use milepost_core::{Clock, Result, RunId, Store, Timestamp};
+use milepost_checkpoint::Checkpoints;
+use milepost_core::{CheckpointerFactory, Clock, Result, RunId, Store, Timestamp};
 
 use crate::{
     Hook, Part, Scope,
@@ -12,6 +13,7 @@ use crate::{
     hooks::{Call, Clocked, Hooks},
 };
 
+type Checkpointers = dyn Fn(Checkpoints) -> Arc<dyn CheckpointerFactory> + Send + Sync;
 type Connect = dyn Fn(Scope) -> BoxFuture<'static, Result<Arc<dyn Store>>> + Send + Sync;
 
 /// A backend under test.
@@ -23,6 +25,7 @@ pub struct Harness {
     tuning: Tuning,
     /// How this program came to the kit, and comes to it again.
     pub(crate) entry: Entry,
+    checkpointers: Option<Arc<Checkpointers>>,
 }
 
 /// The backend `name`, whose handles `connect` makes.
@@ -56,6 +59,7 @@ where
         hooks: Hooks::default(),
         tuning: Tuning::default(),
         entry: Entry::default(),
+        checkpointers: None,
     }
 }
 
@@ -226,6 +230,32 @@ impl Harness {
     pub fn with_tuning(mut self, tuning: Tuning) -> Self {
         self.tuning = tuning;
         self
+    }
+
+    /// Tries the checkpointers that `make` puts over the kit's own: the cases of the area `checkpointer` that drive runs
+    /// whose states are bytes go through it. By default there is nothing over them.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// # use milepost_conformance::{check, harness};
+    /// # use milepost_store_memory::MemoryStore;
+    /// # let memory = harness("memory", |scope| async move { Ok(scope.shared(MemoryStore::new)) });
+    /// let layered = memory.with_checkpointers(|checkpoints| Arc::new(checkpoints));
+    /// assert!(check(&layered, "checkpointer/the-first-save").is_passed());
+    /// ```
+    pub fn with_checkpointers<F>(mut self, make: F) -> Self
+    where
+        F: Fn(Checkpoints) -> Arc<dyn CheckpointerFactory> + Send + Sync + 'static,
+    {
+        self.checkpointers = Some(Arc::new(make));
+        self
+    }
+
+    pub(crate) fn checkpointers(&self, checkpoints: Checkpoints) -> Arc<dyn CheckpointerFactory> {
+        match &self.checkpointers {
+            Some(make) => make(checkpoints),
+            None => Arc::new(checkpoints),
+        }
     }
 
     /// The backend's name.

@@ -72,8 +72,8 @@ fn started<H: Debug>(started: Started<H>) -> Verdict<H> {
 }
 
 /// Drives a run whose states are bytes.
-async fn drive(checkpoints: &Checkpoints, run: &RunId) -> Verdict<Box<dyn Checkpointer>> {
-    driven(checkpoints.begin(begin(run)).await?)
+async fn drive(ctx: &Context, checkpoints: &Checkpoints, run: &RunId) -> Verdict<Box<dyn Checkpointer>> {
+    driven(ctx.checkpointers(checkpoints.clone()).begin(begin(run)).await?)
 }
 
 /// What a run starts from that must have been there before.

@@ -14,7 +14,7 @@ cases! { checkpointer:
 /// Three handles, one after another, each with records of the program's own and a state.
 async fn written(ctx: &Context, run: &RunId) -> Verdict {
     for (round, store) in (1..).zip([&ctx.a, &ctx.b, &ctx.a]) {
-        let mut driver = drive(&over(ctx, store.clone()), run).await?;
+        let mut driver = drive(ctx, &over(ctx, store.clone()), run).await?;
         driver.append(vec![record(round), record(round + 100)]).await?;
         driver.save(state(round)).await?;
         driver.release(Wake::now()).await?;
@@ -38,7 +38,11 @@ async fn forge(ctx: &Context, run: &RunId, body: Bytes) -> Verdict {
     let forged = NewRecord::new(Kind::from_static("milepost/state"), body);
     ctx.commit(&mut driver, |commit| commit.record(forged).release(Wake::now())).await?;
     fails("verify", verify(&*ctx.b, run, Raw).await, ErrorKind::Corrupt)?;
-    fails("a resume", over(ctx, ctx.b.clone()).begin(begin(run)).await, ErrorKind::Corrupt)?;
+    fails(
+        "a resume",
+        ctx.checkpointers(over(ctx, ctx.b.clone())).begin(begin(run)).await,
+        ErrorKind::Corrupt,
+    )?;
     expect_eq("its status then", ctx.head(run).await?.status(), Status::Interrupted)
 }
 
@@ -56,7 +60,7 @@ async fn a_record_of_another_log_is_corrupt(ctx: &Context) -> Verdict {
 async fn a_patch_without_its_base_is_corrupt(ctx: &Context) -> Verdict {
     let (run, other) = (ctx.run("forged"), ctx.run("other"));
     let dice = Dice(ctx);
-    let mut handle = drive(&checkpoints(ctx), &other).await?;
+    let mut handle = drive(ctx, &checkpoints(ctx), &other).await?;
     let mut large = dice.bytes(room(ctx, 4 << 10));
     handle.save(large.clone().into()).await?;
     large[0] ^= 1;
@@ -64,6 +68,6 @@ async fn a_patch_without_its_base_is_corrupt(ctx: &Context) -> Verdict {
     let patch = collect(ctx.b.stream(&other, Span::all())).await?.pop();
     let patch = patch.ok_or_else(|| Broken::new("the patch", "one", "None"))?;
     expect("it is a patch", patch.body.len() < large.len() / 2, patch.body.len())?;
-    drive(&checkpoints(ctx), &run).await?.release(Wake::now()).await?;
+    drive(ctx, &checkpoints(ctx), &run).await?.release(Wake::now()).await?;
     forge(ctx, &run, patch.body).await
 }

@@ -141,10 +141,10 @@ async fn bytes_of_every_value_come_back(ctx: &Context) -> Verdict {
     let bodies = [vec![0], (0..=255).collect(), dice.bytes(large), vec![], vec![7; large], dice.bytes(3)];
     for (round, body) in (1..).zip(bodies) {
         let body = Bytes::from(body);
-        let mut driver = drive(&checkpoints(ctx), &run).await?;
+        let mut driver = drive(ctx, &checkpoints(ctx), &run).await?;
         expect_eq("a save", driver.save(body.clone()).await?, persisted(ctx, round))?;
         driver.release(Wake::now()).await?;
-        let mut driver = drive(&over(ctx, ctx.b.clone()), &run).await?;
+        let mut driver = drive(ctx, &over(ctx, ctx.b.clone()), &run).await?;
         let found = restored(&mut *driver)?;
         expect("the state is what was saved", found.state == Some(body), found.cursor)?;
         driver.release(Wake::now()).await?;

@@ -27,7 +27,7 @@ cases! { checkpointer:
 /// with snapshots at 3 and 7.
 async fn history(ctx: &Context, run: &RunId, lacking: &[Capability]) -> Verdict {
     let store = Reduced::over(&ctx.a, lacking);
-    let mut driver = drive(&over(ctx, store).snapshots(SnapshotPolicy::Manual), run).await?;
+    let mut driver = drive(ctx, &over(ctx, store).snapshots(SnapshotPolicy::Manual), run).await?;
     for step in 1..=6 {
         match step {
             2 | 4 => driver.checkpoint(state(step)).await.map(drop),
@@ -48,7 +48,7 @@ async fn reads(
     records: usize,
 ) -> Verdict {
     let store = Counted::over(Reduced::over(&ctx.b, lacking));
-    let mut driver = drive(&over(ctx, store.clone()), run).await?;
+    let mut driver = drive(ctx, &over(ctx, store.clone()), run).await?;
     expect_eq("what was called", store.calls(), calls)?;
     expect_eq("how many records were read", store.records(), records)?;
     let restored = restored(&mut *driver)?;
@@ -101,7 +101,7 @@ async fn without_a_log_every_save_writes_a_snapshot(ctx: &Context) -> Verdict {
     ] {
         let run = ctx.run(label);
         let without = || Reduced::over(&ctx.b, &NO_LOG);
-        let mut driver = drive(&over(ctx, without()).snapshots(policy), &run).await?;
+        let mut driver = drive(ctx, &over(ctx, without()).snapshots(policy), &run).await?;
         for step in 1..=4 {
             let saved = driver.save(state(step)).await?;
             expect_eq("a save", saved, Saved::Persisted { cursor: 0 })?;
@@ -111,7 +111,7 @@ async fn without_a_log_every_save_writes_a_snapshot(ctx: &Context) -> Verdict {
         }
         driver.release(Wake::now()).await?;
         let store = Counted::over(without());
-        let mut driver = drive(&over(ctx, store.clone()).snapshots(policy), &run).await?;
+        let mut driver = drive(ctx, &over(ctx, store.clone()).snapshots(policy), &run).await?;
         expect_eq("what was called", store.calls(), [Operation::Open, Operation::Snapshot])?;
         let found = restored(&mut *driver)?;
         expect_eq("what it starts from", found.state, Some(state(4)))?;
@@ -125,7 +125,7 @@ async fn without_a_log_every_save_writes_a_snapshot(ctx: &Context) -> Verdict {
 async fn without_a_log_an_append_is_unsupported(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
     let store = || Reduced::over(&ctx.a, &NO_LOG);
-    let mut driver = drive(&over(ctx, store()), &run).await?;
+    let mut driver = drive(ctx, &over(ctx, store()), &run).await?;
     driver.save(state(1)).await?;
     ctx.unchanged(&run, async {
         let unsupported = Refusal::Unsupported { capability: Capability::Log };
@@ -139,9 +139,9 @@ async fn without_a_log_an_append_is_unsupported(ctx: &Context) -> Verdict {
 
 async fn without_list_nothing_is_said_to_be_interrupted(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
-    drive(&checkpoints(ctx), &run).await?.release(Wake::now()).await?;
+    drive(ctx, &checkpoints(ctx), &run).await?.release(Wake::now()).await?;
     let store = Counted::over(Reduced::over(&ctx.b, &[Capability::List]));
-    let factory = over(ctx, store.clone());
+    let factory = ctx.checkpointers(over(ctx, store.clone()));
     let unsupported = Refusal::Unsupported { capability: Capability::List };
     refused_as("what is interrupted", collect(factory.interrupted()).await, unsupported)?;
     expect_eq("what was called", store.calls(), [])?;
@@ -152,7 +152,7 @@ async fn without_list_nothing_is_said_to_be_interrupted(ctx: &Context) -> Verdic
 async fn without_record_ids_an_id_is_unsupported(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
     let store = Reduced::over(&ctx.a, &[Capability::RecordIds]);
-    let mut driver = drive(&over(ctx, store), &run).await?;
+    let mut driver = drive(ctx, &over(ctx, store), &run).await?;
     let named = record(1).id(RecordId::from_static("first"));
     ctx.unchanged(&run, async {
         let unsupported = Refusal::Unsupported { capability: Capability::RecordIds };
@@ -167,7 +167,7 @@ async fn trim_keeps_what_two_snapshots_need(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
     let policy = SnapshotPolicy::AfterRecords(std::num::NonZeroU64::new(3).expect("is not zero"));
     let trimming = checkpoints(ctx).snapshots(policy).keep(Keep::Trim);
-    let mut driver = drive(&trimming, &run).await?;
+    let mut driver = drive(ctx, &trimming, &run).await?;
     for step in 1..=10 {
         driver.save(state(step)).await?;
         let head = ctx.head(&run).await?;
@@ -177,7 +177,7 @@ async fn trim_keeps_what_two_snapshots_need(ctx: &Context) -> Verdict {
     }
     expect_eq("the snapshots", ctx.head(&run).await?.snapshots, [9, 6])?;
     driver.release(Wake::now()).await?;
-    let mut driver = drive(&over(ctx, ctx.b.clone()).snapshots(policy).keep(Keep::Trim), &run).await?;
+    let mut driver = drive(ctx, &over(ctx, ctx.b.clone()).snapshots(policy).keep(Keep::Trim), &run).await?;
     expect_eq("what it starts from", restored(&mut *driver)?.state, Some(state(10)))?;
     for step in 11..=12 {
         driver.save(state(step)).await?;
@@ -190,7 +190,7 @@ async fn trim_keeps_what_two_snapshots_need(ctx: &Context) -> Verdict {
 
 async fn keep_all_trims_nothing(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
-    let mut driver = drive(&checkpoints(ctx).snapshots(SnapshotPolicy::EveryCheckpoint), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx).snapshots(SnapshotPolicy::EveryCheckpoint), &run).await?;
     for step in 1..=5 {
         driver.save(state(step)).await?;
     }

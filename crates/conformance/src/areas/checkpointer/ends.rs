@@ -74,7 +74,7 @@ async fn has_ended(ctx: &Context, run: &RunId, how: How) -> Verdict {
 
 async fn once(ctx: &Context, how: How) -> Verdict {
     let run = ctx.run("ending");
-    let mut driver = drive(&checkpoints(ctx), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx), &run).await?;
     driver.save(state(1)).await?;
     how.end(&mut *driver).await?;
     has_ended(ctx, &run, how).await?;
@@ -105,24 +105,24 @@ async fn a_run_is_released_exactly_once(ctx: &Context) -> Verdict {
 
 async fn a_release_waits_for_its_instant(ctx: &Context) -> Verdict {
     let run = ctx.run("waiting");
-    let mut driver = drive(&checkpoints(ctx), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx), &run).await?;
     driver.save(state(1)).await?;
     let at = ctx.head(&run).await?.at + Duration::from_secs(3600);
     driver.release(Wake::at(at)).await?;
     let head = ctx.head(&run).await?;
     expect_eq("its status and due", (head.status(), head.due), (Status::Waiting, Some(at)))?;
-    let answer = over(ctx, ctx.b.clone()).resume(&run).await;
+    let answer = ctx.checkpointers(over(ctx, ctx.b.clone())).resume(&run).await;
     refused("a resume before its instant", answer, ErrorKind::LeaseHeld).map(drop)
 }
 
 async fn a_release_waits_for_a_message(ctx: &Context) -> Verdict {
     let run = ctx.run("waiting");
-    let mut driver = drive(&checkpoints(ctx), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx), &run).await?;
     driver.save(state(1)).await?;
     driver.release(Wake::message(0)).await?;
     expect_eq("its status", ctx.head(&run).await?.status(), Status::Waiting)?;
     ctx.b.send(&run, ctx.message("key", "wake up")).await?;
-    let mut driver = driven(over(ctx, ctx.b.clone()).resume(&run).await?)?;
+    let mut driver = driven(ctx.checkpointers(over(ctx, ctx.b.clone())).resume(&run).await?)?;
     expect_eq("what it starts from", restored(&mut *driver)?.state, Some(state(1)))
 }
 
@@ -131,7 +131,7 @@ async fn an_end_in_doubt_is_settled_by_asking_again(ctx: &Context) -> Verdict {
         for fate in [Fate::AckLost, Fate::Lost] {
             let run = ctx.run(&format!("{how:?}-{fate:?}"));
             let store = Faults::new(ctx.a.clone(), FaultPlan::none());
-            let mut driver = drive(&over(ctx, store.clone()), &run).await?;
+            let mut driver = drive(ctx, &over(ctx, store.clone()), &run).await?;
             driver.save(state(1)).await?;
             store.arm(FaultPlan::none().at(1, fate));
             let error =
@@ -154,7 +154,7 @@ async fn an_end_that_failed_may_be_repeated(ctx: &Context) -> Verdict {
     ] {
         let run = ctx.run(&format!("{first:?}-{second:?}"));
         let store = Faults::new(ctx.a.clone(), FaultPlan::none());
-        let mut driver = drive(&over(ctx, store.clone()), &run).await?;
+        let mut driver = drive(ctx, &over(ctx, store.clone()), &run).await?;
         driver.save(state(1)).await?;
         store.arm(FaultPlan::none().at(1, Fate::Refused));
         fails("an end out of reach", first.end(&mut *driver).await, ErrorKind::Unavailable)?;
@@ -168,7 +168,7 @@ async fn an_end_that_failed_may_be_repeated(ctx: &Context) -> Verdict {
 
 /// Completes a run that keeps its data so long.
 async fn retained(ctx: &Context, run: &RunId, retain: Retain) -> Verdict {
-    let mut driver = drive(&checkpoints(ctx).retain(retain), run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx).retain(retain), run).await?;
     driver.save(state(1)).await?;
     expect_eq("the state before its end", newest(ctx, run).await?, Some(1))?;
     driver.complete(Bytes::from_static(b"output")).await?;
@@ -179,7 +179,7 @@ async fn retain_delete_leaves_nothing(ctx: &Context) -> Verdict {
     let run = ctx.run("deleted");
     retained(ctx, &run, Retain::Delete).await?;
     expect_eq("its head", ctx.b.head(&run).await?, None)?;
-    let mut driver = drive(&over(ctx, ctx.b.clone()), &run).await?;
+    let mut driver = drive(ctx, &over(ctx, ctx.b.clone()), &run).await?;
     expect_eq("what another run of this name starts from", driver.restored(), None)?;
     expect_eq("its cursor", driver.cursor(), 0)
 }
@@ -202,7 +202,7 @@ async fn retain_keep_keeps_everything(ctx: &Context) -> Verdict {
 async fn a_dropped_checkpointer_writes_nothing(ctx: &Context) -> Verdict {
     let run = ctx.run("dropped");
     let throttle = Duration::from_secs(10);
-    let mut driver = drive(&checkpoints(ctx).throttle(throttle).clock(clock()), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx).throttle(throttle).clock(clock()), &run).await?;
     driver.save(state(1)).await?;
     expect_eq("a save at once", driver.save(state(2)).await?, Saved::Throttled)?;
     ctx.unchanged(&run, async {
@@ -212,6 +212,7 @@ async fn a_dropped_checkpointer_writes_nothing(ctx: &Context) -> Verdict {
     .await?;
     let head = ctx.head(&run).await?;
     expect_eq("its status", head.status(), Status::Running)?;
-    let mut next = driven(over(ctx, ctx.b.clone()).begin(begin(&run).over(head.fence)).await?)?;
+    let mut next =
+        driven(ctx.checkpointers(over(ctx, ctx.b.clone())).begin(begin(&run).over(head.fence)).await?)?;
     expect_eq("what a successor starts from", restored(&mut *next)?.state, Some(state(1)))
 }

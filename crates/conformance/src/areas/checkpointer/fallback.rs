@@ -54,7 +54,7 @@ impl Bad {
 
 /// A run with the states 1 to 6 and snapshots at 2 and 4, let go of.
 async fn saved(ctx: &Context, run: &RunId, keep: Keep) -> Verdict {
-    let mut driver = drive(&checkpoints(ctx).snapshots(SnapshotPolicy::Manual).keep(keep), run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx).snapshots(SnapshotPolicy::Manual).keep(keep), run).await?;
     for step in 1..=6 {
         match step {
             2 | 4 => driver.checkpoint(state(step)).await.map(drop),
@@ -79,7 +79,7 @@ async fn spoil(ctx: &Context, run: &RunId, bad: Bad) -> Verdict {
 /// A resume must give the newest state, reading so many records.
 async fn resumes(ctx: &Context, run: &RunId, store: impl Store, records: usize) -> Verdict {
     let store = Counted::over(store);
-    let mut driver = drive(&over(ctx, store.clone()), run).await?;
+    let mut driver = drive(ctx, &over(ctx, store.clone()), run).await?;
     let found = restored(&mut *driver)?;
     expect_eq("what it starts from", (found.state, found.cursor), (Some(state(6)), 6))?;
     expect_eq("how many records were read", store.records(), records)?;
@@ -90,7 +90,7 @@ async fn resumes(ctx: &Context, run: &RunId, store: impl Store, records: usize) 
 
 /// A resume must fail with this kind, and leave the run to others.
 async fn gives_up(ctx: &Context, run: &RunId, store: impl Store, kind: ErrorKind) -> Verdict {
-    fails("a resume", over(ctx, store).begin(begin(run)).await, kind)?;
+    fails("a resume", ctx.checkpointers(over(ctx, store)).begin(begin(run)).await, kind)?;
     expect_eq("its status then", ctx.head(run).await?.status(), Status::Interrupted)
 }
 
@@ -166,7 +166,7 @@ async fn with_neither_the_error_is_returned(ctx: &Context) -> Verdict {
 async fn without_a_log_a_bad_snapshot_is_its_error(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
     let no_log = |store| Reduced::over(store, &[Capability::Log, Capability::TailStream]);
-    let mut driver = drive(&over(ctx, no_log(&ctx.a)), &run).await?;
+    let mut driver = drive(ctx, &over(ctx, no_log(&ctx.a)), &run).await?;
     for step in 1..=3 {
         driver.save(state(step)).await?;
     }
@@ -177,7 +177,7 @@ async fn without_a_log_a_bad_snapshot_is_its_error(ctx: &Context) -> Verdict {
     }
     let ahead = |_, snapshot: Snapshot| Ok(Snapshot::new(snapshot.cursor + 1, snapshot.body));
     gives_up(ctx, &run, Lying::over(no_log(&ctx.b), ahead), ErrorKind::Corrupt).await?;
-    let mut driver = drive(&over(ctx, no_log(&ctx.b)), &run).await?;
+    let mut driver = drive(ctx, &over(ctx, no_log(&ctx.b)), &run).await?;
     expect_eq("what an honest store gives", restored(&mut *driver)?.state, Some(state(3)))
 }
 
@@ -212,7 +212,7 @@ async fn after_a_fallback_the_run_goes_on(ctx: &Context) -> Verdict {
     saved(ctx, &run, Keep::All).await?;
     spoil(ctx, &run, Bad::Foreign).await?;
     let trimming = over(ctx, ctx.b.clone()).snapshots(SnapshotPolicy::Manual).keep(Keep::Trim);
-    let mut driver = drive(&trimming, &run).await?;
+    let mut driver = drive(ctx, &trimming, &run).await?;
     expect_eq("what it starts from", restored(&mut *driver)?.state, Some(state(6)))?;
     driver.checkpoint(state(7)).await?;
     expect_eq("the newest snapshot", ctx.head(&run).await?.snapshots.first().copied(), Some(7))?;
@@ -220,6 +220,6 @@ async fn after_a_fallback_the_run_goes_on(ctx: &Context) -> Verdict {
     driver.release(Wake::now()).await?;
     // The one that is spoilt counts for nothing: should the new one go bad too, there is still a way back.
     spoil(ctx, &run, Bad::Foreign).await?;
-    let mut driver = drive(&trimming, &run).await?;
+    let mut driver = drive(ctx, &trimming, &run).await?;
     expect_eq("what it starts from then", restored(&mut *driver)?.state, Some(state(7)))
 }

@@ -21,7 +21,7 @@ async fn program(ctx: &Context, run: &RunId, store: Faults<Arc<dyn Store>>) -> V
     let log = ctx.capabilities.supports_log();
     let four = std::num::NonZeroU64::new(4).expect("is not zero");
     let factory = over(ctx, store).snapshots(SnapshotPolicy::EveryNCheckpoints(four));
-    let mut driver = begun(&factory, run).await?;
+    let mut driver = begun(ctx, &factory, run).await?;
     for step in 1..=18 {
         // Whether it is told at once does not matter here; that it is there in the end does.
         let _ = match step % 6 {
@@ -41,14 +41,14 @@ async fn program(ctx: &Context, run: &RunId, store: Faults<Arc<dyn Store>>) -> V
 }
 
 /// Begins the run, however often the store has to be asked.
-async fn begun(factory: &Checkpoints, run: &RunId) -> Verdict<Box<dyn Checkpointer>> {
+async fn begun(ctx: &Context, factory: &Checkpoints, run: &RunId) -> Verdict<Box<dyn Checkpointer>> {
     for _ in 1..TRIES {
-        match factory.begin(begin(run)).await {
+        match ctx.checkpointers(factory.clone()).begin(begin(run)).await {
             Err(error) if error.kind().is_transient() => {}
             answer => return driven(answer?),
         }
     }
-    drive(factory, run).await
+    drive(ctx, factory, run).await
 }
 
 /// What the program has to leave behind, whatever went wrong.
@@ -121,7 +121,7 @@ const STEPS: u64 = 9;
 /// state; a store without a log gets a state with each.
 async fn worker(ctx: &Context, begin: Begin, store: impl Store, acknowledged: &mut u64) -> Verdict {
     let log = ctx.capabilities.supports_log();
-    let mut driver = driven(over(ctx, store).begin(begin).await?)?;
+    let mut driver = driven(ctx.checkpointers(over(ctx, store)).begin(begin).await?)?;
     let found = driver.restored().unwrap_or_default();
     let saved: Option<u64> = found.state.as_ref().map(|bytes| Json.decode(bytes)).transpose()?;
     let done = saved.unwrap_or(0) + found.records.len() as u64;

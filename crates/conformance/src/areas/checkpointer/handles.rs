@@ -154,7 +154,7 @@ async fn many_tasks_append_exactly_once(ctx: &Context) -> Verdict {
 
 async fn a_duplicate_is_refused_for_its_own_call(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
-    let mut driver = drive(&checkpoints(ctx), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx), &run).await?;
     let named = |number| record(number).id(RecordId::from_static("same"));
     expect_eq("the first", driver.append(vec![record(1), named(2)]).await?, 2)?;
     ctx.unchanged(&run, async {
@@ -170,7 +170,7 @@ async fn a_duplicate_is_refused_for_its_own_call(ctx: &Context) -> Verdict {
 
 async fn a_reserved_kind_is_refused(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
-    let mut driver = drive(&checkpoints(ctx), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx), &run).await?;
     driver.save(state(1)).await?;
     ctx.unchanged(&run, async {
         let reserved = NewRecord::new(Kind::from_static("milepost/state"), "forged");
@@ -184,7 +184,7 @@ async fn a_reserved_kind_is_refused(ctx: &Context) -> Verdict {
 async fn a_dropped_save_is_settled_by_the_next_call(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
     let store = Faults::new(ctx.a.clone(), FaultPlan::none());
-    let mut driver = drive(&over(ctx, store.clone()), &run).await?;
+    let mut driver = drive(ctx, &over(ctx, store.clone()), &run).await?;
     store.arm(FaultPlan::none().stall_at(1));
     {
         let mut save = driver.save(state(1));
@@ -207,9 +207,10 @@ async fn a_dropped_save_is_settled_by_the_next_call(ctx: &Context) -> Verdict {
 
 async fn a_saved_state_advances_the_run(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
-    drive(&checkpoints(ctx), &run).await?;
+    drive(ctx, &checkpoints(ctx), &run).await?;
     let fence = ctx.head(&run).await?.fence;
-    let mut driver = driven(over(ctx, ctx.b.clone()).begin(begin(&run).over(fence)).await?)?;
+    let mut driver =
+        driven(ctx.checkpointers(over(ctx, ctx.b.clone())).begin(begin(&run).over(fence)).await?)?;
     if ctx.capabilities.supports_log() {
         driver.append(vec![record(1)]).await?;
     }

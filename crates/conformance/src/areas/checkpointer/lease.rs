@@ -39,7 +39,7 @@ const MOMENT: Duration = Duration::from_millis(2);
 
 async fn a_quiet_run_is_renewed(ctx: &Context) -> Verdict {
     let (run, clock) = (ctx.run("quiet"), clock());
-    let _driver = drive(&renewing(ctx, ctx.a.clone(), clock.clone()), &run).await?;
+    let _driver = drive(ctx, &renewing(ctx, ctx.a.clone(), clock.clone()), &run).await?;
     for _ in 0..3 {
         let before = until(ctx, &run).await?;
         ctx.pass(MOMENT).await;
@@ -55,7 +55,7 @@ async fn a_quiet_run_is_renewed(ctx: &Context) -> Verdict {
 
 async fn a_save_extends_the_lease(ctx: &Context) -> Verdict {
     let run = ctx.run("saving");
-    let mut driver = drive(&checkpoints(ctx), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx), &run).await?;
     for step in 1..=3 {
         let before = until(ctx, &run).await?;
         ctx.pass(MOMENT).await;
@@ -67,7 +67,7 @@ async fn a_save_extends_the_lease(ctx: &Context) -> Verdict {
 
 async fn a_renewal_by_hand_extends_the_lease(ctx: &Context) -> Verdict {
     let run = ctx.run("renewed");
-    let mut driver = drive(&checkpoints(ctx), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx), &run).await?;
     driver.save(state(1)).await?;
     let before = ctx.head(&run).await?;
     ctx.pass(MOMENT).await;
@@ -103,7 +103,7 @@ async fn a_renewal_finds_out_that_the_run_is_lost(ctx: &Context) -> Verdict {
 
 async fn a_save_after_the_lease_has_run_out_holds(ctx: &Context) -> Verdict {
     let run = ctx.run("late");
-    let mut driver = drive(&checkpoints(ctx).ttl(ctx.brief()), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx).ttl(ctx.brief()), &run).await?;
     driver.save(state(1)).await?;
     ctx.expire().await;
     expect_eq("its status", ctx.head(&run).await?.status(), Status::Interrupted)?;
@@ -115,10 +115,10 @@ async fn a_save_after_the_lease_has_run_out_holds(ctx: &Context) -> Verdict {
 async fn after_a_release_nothing_is_renewed(ctx: &Context) -> Verdict {
     let (run, clock) = (ctx.run("released"), clock());
     let store = Counted::over(ctx.a.clone());
-    let mut driver = drive(&renewing(ctx, store.clone(), clock.clone()), &run).await?;
+    let mut driver = drive(ctx, &renewing(ctx, store.clone(), clock.clone()), &run).await?;
     driver.save(state(1)).await?;
     driver.release(Wake::now()).await?;
-    let mut next = drive(&over(ctx, ctx.b.clone()), &run).await?;
+    let mut next = drive(ctx, &over(ctx, ctx.b.clone()), &run).await?;
     clock.advance(ttl(ctx));
     next.save(state(2)).await?;
     tokio::task::yield_now().await;

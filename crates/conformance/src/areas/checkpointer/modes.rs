@@ -41,7 +41,7 @@ fn failure() -> Failure {
 
 async fn a_sync_save_is_there_when_it_returns(ctx: &Context) -> Verdict {
     let run = ctx.run("sync");
-    let mut driver = drive(&checkpoints(ctx), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx), &run).await?;
     for step in 1..=20 {
         expect_eq("a save", driver.save(state(step)).await?, persisted(ctx, step))?;
         expect_eq("what the other handle reads", newest(ctx, &run).await?, Some(step))?;
@@ -52,7 +52,7 @@ async fn a_sync_save_is_there_when_it_returns(ctx: &Context) -> Verdict {
 async fn required_returns_the_error(ctx: &Context) -> Verdict {
     let run = ctx.run("required");
     let store = Faults::new(ctx.a.clone(), FaultPlan::none());
-    let mut driver = drive(&over(ctx, store.clone()), &run).await?;
+    let mut driver = drive(ctx, &over(ctx, store.clone()), &run).await?;
     driver.save(state(1)).await?;
     ctx.unchanged(&run, async {
         store.kill();
@@ -67,7 +67,7 @@ async fn required_returns_the_error(ctx: &Context) -> Verdict {
         fails("a completion", driver.complete(Bytes::new()).await, down)?;
         fails(
             "the beginning of another",
-            over(ctx, store.clone()).begin(begin(&ctx.run("other"))).await,
+            ctx.checkpointers(over(ctx, store.clone())).begin(begin(&ctx.run("other"))).await,
             down,
         )
         .map(drop)
@@ -84,7 +84,7 @@ async fn best_effort_goes_on_and_makes_up_for_it(ctx: &Context) -> Verdict {
     let run = ctx.run("effort");
     let store = Faults::new(ctx.a.clone(), FaultPlan::none());
     let effort = over(ctx, store.clone()).availability(Availability::BestEffort);
-    let mut driver = drive(&effort, &run).await?;
+    let mut driver = drive(ctx, &effort, &run).await?;
     driver.save(state(1)).await?;
     ctx.unchanged(&run, async {
         store.kill();
@@ -115,7 +115,7 @@ async fn best_effort_says_that_a_run_is_off(ctx: &Context) -> Verdict {
     expect("a run that cannot begin is Off", matches!(begun, Begun::Off), &begun)?;
     store.revive();
     expect_eq("its head", ctx.b.head(&run).await?, None)?;
-    let mut driver = drive(&effort, &run).await?;
+    let mut driver = drive(ctx, &effort, &run).await?;
     driver.save(state(1)).await?;
     expect_eq("the newest state", newest(ctx, &run).await?, Some(1))
 }
@@ -123,17 +123,18 @@ async fn best_effort_says_that_a_run_is_off(ctx: &Context) -> Verdict {
 async fn a_refusal_is_returned_under_either(ctx: &Context) -> Verdict {
     for availability in BOTH {
         let run = ctx.run(&format!("{availability:?}"));
-        let mut old = drive(&checkpoints(ctx).availability(availability), &run).await?;
+        let mut old = drive(ctx, &checkpoints(ctx).availability(availability), &run).await?;
         old.save(state(1)).await?;
         let fence = ctx.head(&run).await?.fence;
-        let mut new = driven(over(ctx, ctx.b.clone()).begin(begin(&run).over(fence)).await?)?;
+        let mut new =
+            driven(ctx.checkpointers(over(ctx, ctx.b.clone())).begin(begin(&run).over(fence)).await?)?;
         refused("a save of the old one", old.save(state(2)).await, ErrorKind::Fenced)?;
         refused("its renewal", old.renew().await, ErrorKind::Fenced)?;
         new.complete(Bytes::new()).await?;
         expect_eq("the newest state", newest(ctx, &run).await?, Some(1))?;
 
         let gone = ctx.run(&format!("gone-{availability:?}"));
-        let mut driver = drive(&checkpoints(ctx).availability(availability), &gone).await?;
+        let mut driver = drive(ctx, &checkpoints(ctx).availability(availability), &gone).await?;
         expect("the run is there", ctx.b.delete(&gone, Delete::Any).await?, ())?;
         refused("a save of a deleted run", driver.save(state(1)).await, ErrorKind::NotFound)?;
     }
@@ -168,7 +169,7 @@ async fn held(
     clock: Arc<ManualClock>,
 ) -> Verdict<(Faults<Arc<dyn Store>>, Box<dyn Checkpointer>)> {
     let store = Faults::new(ctx.a.clone(), FaultPlan::none());
-    let mut driver = drive(&over(ctx, store.clone()).mode(BACKGROUND).clock(clock), run).await?;
+    let mut driver = drive(ctx, &over(ctx, store.clone()).mode(BACKGROUND).clock(clock), run).await?;
     store.arm(FaultPlan::none().stall_at(1));
     expect_eq("a save in the background", driver.save(state(1)).await?, Saved::Persisted { cursor: 0 })?;
     store.stalled().await;
@@ -213,7 +214,7 @@ async fn async_bounds_the_lag(ctx: &Context) -> Verdict {
 async fn async_surfaces_the_error(ctx: &Context) -> Verdict {
     let run = ctx.run("async");
     let store = Faults::new(ctx.a.clone(), FaultPlan::none());
-    let mut driver = drive(&over(ctx, store.clone()).mode(BACKGROUND).clock(clock()), &run).await?;
+    let mut driver = drive(ctx, &over(ctx, store.clone()).mode(BACKGROUND).clock(clock()), &run).await?;
     store.arm(FaultPlan::none().at(1, Fate::Refused));
     driver.save(state(1)).await?;
     let mut step = 1;
@@ -235,7 +236,7 @@ async fn async_surfaces_the_error(ctx: &Context) -> Verdict {
 async fn async_keeps_what_failed(ctx: &Context) -> Verdict {
     let run = ctx.run("async");
     let store = Faults::new(ctx.a.clone(), FaultPlan::none());
-    let mut driver = drive(&over(ctx, store.clone()).mode(BACKGROUND).clock(clock()), &run).await?;
+    let mut driver = drive(ctx, &over(ctx, store.clone()).mode(BACKGROUND).clock(clock()), &run).await?;
     for (fate, step) in [(Fate::Refused, 1), (Fate::Lost, 2), (Fate::AckLost, 3)] {
         store.arm(FaultPlan::none().at(1, fate));
         driver.save(state(step)).await?;
@@ -272,7 +273,7 @@ async fn async_ends_with_the_newest(ctx: &Context) -> Verdict {
 async fn on_exit_writes_at_the_exit(ctx: &Context) -> Verdict {
     for exit in ["flush", "release", "complete", "fail"] {
         let run = ctx.run(exit);
-        let mut driver = drive(&checkpoints(ctx).mode(SaveMode::OnExit), &run).await?;
+        let mut driver = drive(ctx, &checkpoints(ctx).mode(SaveMode::OnExit), &run).await?;
         ctx.unchanged(&run, async {
             for step in 1..=3 {
                 expect_eq("a save", driver.save(state(step)).await?, Saved::Throttled)?;

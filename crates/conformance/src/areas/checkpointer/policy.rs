@@ -77,7 +77,7 @@ async fn points(
 /// The script, under a policy.
 async fn scripted(ctx: &Context, label: &str, policy: SnapshotPolicy, expected: &[Cursor]) -> Verdict {
     let run = ctx.run(label);
-    let mut driver = drive(&checkpoints(ctx).snapshots(policy), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx).snapshots(policy), &run).await?;
     let points = points(ctx, &run, &mut *driver, &SCRIPT).await?;
     expect_eq("the cursors of the snapshots", points, expected)?;
     expect_eq("the cursor of the run", ctx.head(&run).await?.cursor, 9)?;
@@ -150,7 +150,7 @@ async fn foretold(ctx: &Context, run: &RunId, driver: &mut dyn Checkpointer, sav
 
 async fn amortized_writes_when_the_tail_outweighs(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
-    let mut driver = drive(&checkpoints(ctx), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx), &run).await?;
     let points = foretold(ctx, &run, &mut *driver, 24).await?;
     expect("24 saves write two snapshots and more", points >= 2, points)
 }
@@ -159,7 +159,7 @@ async fn amortized_goes_on_after_a_resume(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
     let mut points = 0;
     for store in [&ctx.a, &ctx.b, &ctx.reopen().await?] {
-        let mut driver = drive(&over(ctx, store.clone()), &run).await?;
+        let mut driver = drive(ctx, &over(ctx, store.clone()), &run).await?;
         points += foretold(ctx, &run, &mut *driver, 7).await?;
         driver.release(Wake::now()).await?;
     }
@@ -175,11 +175,11 @@ async fn none_is_written_right_after_a_resume(ctx: &Context) -> Verdict {
         ("amortized", SnapshotPolicy::Amortized, vec![]),
     ] {
         let run = ctx.run(label);
-        let mut driver = drive(&checkpoints(ctx).snapshots(policy), &run).await?;
+        let mut driver = drive(ctx, &checkpoints(ctx).snapshots(policy), &run).await?;
         points(ctx, &run, &mut *driver, &[Step::Save; 4]).await?;
         let kept = ctx.head(&run).await?.snapshots;
         driver.release(Wake::now()).await?;
-        let mut driver = drive(&over(ctx, ctx.b.clone()).snapshots(policy), &run).await?;
+        let mut driver = drive(ctx, &over(ctx, ctx.b.clone()).snapshots(policy), &run).await?;
         expect_eq("the restored state", restored(&mut *driver)?.state, Some(state(4)))?;
         expect_eq("the snapshots after release and resume", ctx.head(&run).await?.snapshots, kept)?;
         let points = points(ctx, &run, &mut *driver, &[Step::Save; 3]).await?;
@@ -187,10 +187,10 @@ async fn none_is_written_right_after_a_resume(ctx: &Context) -> Verdict {
     }
     let run = ctx.run("every");
     let every = checkpoints(ctx).snapshots(SnapshotPolicy::EveryCheckpoint);
-    let mut driver = drive(&every, &run).await?;
+    let mut driver = drive(ctx, &every, &run).await?;
     driver.save(state(1)).await?;
     driver.release(Wake::now()).await?;
-    let mut driver = drive(&every, &run).await?;
+    let mut driver = drive(ctx, &every, &run).await?;
     ctx.unchanged(&run, async {
         expect_eq("a save of the restored state", driver.save(state(1)).await?, Saved::Unchanged)?;
         expect_eq("a checkpoint of it", driver.checkpoint(state(1)).await?, 1)
@@ -210,7 +210,7 @@ async fn a_policy_without_snapshots_is_inert(ctx: &Context) -> Verdict {
     ] {
         let run = ctx.run(label);
         let store = Reduced::over(&ctx.a, &[Capability::Snapshots]);
-        let mut driver = drive(&over(ctx, store).snapshots(policy).keep(Keep::Trim), &run).await?;
+        let mut driver = drive(ctx, &over(ctx, store).snapshots(policy).keep(Keep::Trim), &run).await?;
         let points = points(ctx, &run, &mut *driver, &SCRIPT).await?;
         expect_eq(&format!("the snapshots under {policy:?}"), points, [0; 0])?;
         let head = ctx.head(&run).await?;
@@ -222,7 +222,7 @@ async fn a_policy_without_snapshots_is_inert(ctx: &Context) -> Verdict {
 
 async fn a_checkpoint_covers_the_records_before_it(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
-    let mut driver = drive(&checkpoints(ctx).snapshots(SnapshotPolicy::Manual), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx).snapshots(SnapshotPolicy::Manual), &run).await?;
     driver.save(state(1)).await?;
     driver.append(vec![record(1)]).await?;
     // The state is what it was; that it covers the record has to be said, to a replay of the log as well.
@@ -231,7 +231,7 @@ async fn a_checkpoint_covers_the_records_before_it(ctx: &Context) -> Verdict {
     expect_eq("the snapshots", ctx.head(&run).await?.snapshots, [at])?;
     driver.release(Wake::now()).await?;
     for lacking in [&[][..], &[Capability::Snapshots]] {
-        let mut driver = drive(&over(ctx, Reduced::over(&ctx.b, lacking)), &run).await?;
+        let mut driver = drive(ctx, &over(ctx, Reduced::over(&ctx.b, lacking)), &run).await?;
         let Restored { state: found, cursor, records } = restored(&mut *driver)?;
         expect_eq("state and cursor", (found, cursor), (Some(state(1)), at))?;
         let bodies: Vec<_> = records.into_iter().map(|record| record.body).collect();

@@ -15,7 +15,7 @@ cases! { checkpointer:
 }
 
 async fn interrupted(ctx: &Context) -> Verdict<BTreeSet<RunId>> {
-    let heads = collect(over(ctx, ctx.b.clone()).interrupted()).await?;
+    let heads = collect(ctx.checkpointers(over(ctx, ctx.b.clone())).interrupted()).await?;
     Ok(heads.into_iter().map(|head| head.run).collect())
 }
 
@@ -24,7 +24,7 @@ async fn released_and_expired_runs_are_interrupted(ctx: &Context) -> Verdict {
     for label in ["released", "waiting", "completed", "failed", "expired", "driven"] {
         let run = ctx.run(label);
         let ttl = if label == "expired" { ctx.brief() } else { ctx.long() };
-        let mut driver = drive(&checkpoints(ctx).ttl(ttl), &run).await?;
+        let mut driver = drive(ctx, &checkpoints(ctx).ttl(ttl), &run).await?;
         driver.save(state(1)).await?;
         match label {
             "released" => driver.release(Wake::now()).await?,
@@ -45,11 +45,11 @@ async fn released_and_expired_runs_are_interrupted(ctx: &Context) -> Verdict {
 
 async fn what_is_interrupted_can_be_resumed(ctx: &Context) -> Verdict {
     for number in 1..=5 {
-        let mut driver = drive(&checkpoints(ctx), &ctx.run(&format!("run-{number}"))).await?;
+        let mut driver = drive(ctx, &checkpoints(ctx), &ctx.run(&format!("run-{number}"))).await?;
         driver.save(state(number)).await?;
         driver.release(Wake::now()).await?;
     }
-    let factory = over(ctx, ctx.b.clone());
+    let factory = ctx.checkpointers(over(ctx, ctx.b.clone()));
     let heads = collect(factory.interrupted()).await?;
     expect_eq("how many are interrupted", heads.len(), 5)?;
     let mut states = BTreeSet::new();
@@ -67,9 +67,9 @@ async fn what_is_interrupted_can_be_resumed(ctx: &Context) -> Verdict {
 async fn a_run_that_has_ended_is_not_interrupted(ctx: &Context) -> Verdict {
     for completes in [true, false] {
         let run = ctx.run(if completes { "completed" } else { "failed" });
-        drive(&checkpoints(ctx), &run).await?.release(Wake::now()).await?;
+        drive(ctx, &checkpoints(ctx), &run).await?.release(Wake::now()).await?;
         expect_eq("what is interrupted", interrupted(ctx).await?, [run.clone()].into())?;
-        let mut driver = drive(&checkpoints(ctx), &run).await?;
+        let mut driver = drive(ctx, &checkpoints(ctx), &run).await?;
         match completes {
             true => driver.complete(Bytes::new()).await,
             false => driver.fail(Failure::new(FailureKind::Operator, "ended")).await,

@@ -34,7 +34,7 @@ async fn snapshot_and_tail_equal_the_full_replay(ctx: &Context) -> Verdict {
     let whole = Reduced::over(&ctx.b, &[Capability::Snapshots]);
     for position in 0..=SAVES {
         let run = ctx.run(&format!("at-{position}"));
-        let mut driver = drive(&checkpoints(ctx).snapshots(SnapshotPolicy::Manual), &run).await?;
+        let mut driver = drive(ctx, &checkpoints(ctx).snapshots(SnapshotPolicy::Manual), &run).await?;
         for step in 1..=SAVES {
             let next = Bytes::from(format!("{}", step * 1_000_001));
             match step == position {
@@ -51,7 +51,7 @@ async fn snapshot_and_tail_equal_the_full_replay(ctx: &Context) -> Verdict {
             expect_eq(&format!("cut {cut}, snapshot {position}"), (short, full), (expected, expected))?;
         }
         driver.release(Wake::now()).await?;
-        let mut driver = drive(&over(ctx, ctx.b.clone()), &run).await?;
+        let mut driver = drive(ctx, &over(ctx, ctx.b.clone()), &run).await?;
         let found = restored(&mut *driver)?;
         let expected = Bytes::from(format!("{}", SAVES * 1_000_001));
         expect_eq("what a resume starts from", (found.state, found.cursor), (Some(expected), SAVES))?;
@@ -61,7 +61,7 @@ async fn snapshot_and_tail_equal_the_full_replay(ctx: &Context) -> Verdict {
 
 async fn every_cut_has_its_state(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
-    let mut driver = drive(&checkpoints(ctx), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx), &run).await?;
     for step in 1..=4 {
         driver.append(vec![record(step)]).await?;
         driver.save(state(step)).await?;
@@ -79,14 +79,14 @@ async fn every_cut_has_its_state(ctx: &Context) -> Verdict {
 
 async fn a_run_without_a_state_starts_from_none(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
-    let mut driver = drive(&checkpoints(ctx), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx), &run).await?;
     expect_eq("what a run that was just created starts from", driver.restored(), None)?;
     expect_eq("its cursor", driver.cursor(), 0)?;
     expect_eq("its run", driver.run(), Some(&run))?;
     expect_eq("its fence", driver.fence(), Some(ctx.head(&run).await?.fence))?;
     expect_eq("what the store offers", driver.capabilities(), ctx.capabilities)?;
     driver.release(Wake::now()).await?;
-    let mut driver = drive(&checkpoints(ctx), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx), &run).await?;
     expect_eq("what a resumed one starts from", driver.restored(), Some(Restored::default()))?;
     expect_eq("the state of the store", newest(ctx, &run).await?, None)
 }
@@ -95,7 +95,7 @@ async fn a_run_is_resumed_by_another_handle(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
     let third = ctx.reopen().await?;
     for (round, store) in (1..).zip([&ctx.a, &ctx.b, &third, &ctx.a]) {
-        let mut driver = drive(&over(ctx, store.clone()), &run).await?;
+        let mut driver = drive(ctx, &over(ctx, store.clone()), &run).await?;
         if round > 1 {
             let found = restored(&mut *driver)?;
             let expected = (Some(state(round - 1)), cursor(ctx, round - 1));
@@ -111,13 +111,14 @@ async fn a_run_is_resumed_by_another_handle(ctx: &Context) -> Verdict {
 
 async fn a_resume_gives_the_records_after_the_state(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
-    let mut driver = drive(&checkpoints(ctx), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx), &run).await?;
     driver.append(vec![record(1), record(2)]).await?;
     driver.save(state(1)).await?;
     expect_eq("the cursor of an append", driver.append(vec![record(3), record(4)]).await?, 5)?;
     driver.release(Wake::now()).await?;
-    let mut driver = drive(&over(ctx, ctx.b.clone()), &run).await?;
+    let mut driver = drive(ctx, &over(ctx, ctx.b.clone()), &run).await?;
     let Restored { state: found, cursor, records } = restored(&mut *driver)?;
+    expect_eq("what it starts from, asked for again", driver.restored(), None)?;
     expect_eq("state and cursor", (found, cursor), (Some(state(1)), 3))?;
     let tail: Vec<_> = records.into_iter().map(|record| (record.cursor, record.body)).collect();
     expect_eq("the records after it", tail, [(4, record(3).body), (5, record(4).body)])
@@ -125,28 +126,29 @@ async fn a_resume_gives_the_records_after_the_state(ctx: &Context) -> Verdict {
 
 async fn another_manifest_is_refused(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
-    let mut driver = drive(&checkpoints(ctx), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx), &run).await?;
     driver.save(state(1)).await?;
     driver.release(Wake::now()).await?;
     ctx.unchanged(&run, async {
         for availability in [Availability::Required, Availability::BestEffort] {
             let other = Begin { manifest: Manifest::of(b"other"), ..begin(&run) };
-            let answer = checkpoints(ctx).availability(availability).begin(other).await;
+            let answer = ctx.checkpointers(checkpoints(ctx).availability(availability)).begin(other).await;
             refused("a run with another manifest", answer, ErrorKind::ManifestMismatch)?;
         }
         Ok(())
     })
     .await?;
-    let mut driver = driven(checkpoints(ctx).resume(&run).await?)?;
+    let mut driver = driven(ctx.checkpointers(checkpoints(ctx)).resume(&run).await?)?;
     expect_eq("what an operator resumes", restored(&mut *driver)?.state, Some(state(1)))
 }
 
 async fn a_run_that_exists_is_not_begun_again(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
-    drive(&checkpoints(ctx), &run).await?.release(Wake::now()).await?;
+    drive(ctx, &checkpoints(ctx), &run).await?.release(Wake::now()).await?;
     ctx.unchanged(&run, async {
         let begin = Begin { mode: Mode::Create, ..begin(&run) };
-        let answer = checkpoints(ctx).availability(Availability::BestEffort).begin(begin).await;
+        let answer =
+            ctx.checkpointers(checkpoints(ctx).availability(Availability::BestEffort)).begin(begin).await;
         refused_as("beginning a run that exists", answer, Refusal::AlreadyExists)
     })
     .await
@@ -154,10 +156,10 @@ async fn a_run_that_exists_is_not_begun_again(ctx: &Context) -> Verdict {
 
 async fn a_driven_run_is_refused(ctx: &Context) -> Verdict {
     let run = ctx.run("run");
-    let mut driver = drive(&checkpoints(ctx), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx), &run).await?;
     ctx.unchanged(&run, async {
         for availability in [Availability::Required, Availability::BestEffort] {
-            let others = over(ctx, ctx.b.clone()).availability(availability);
+            let others = ctx.checkpointers(over(ctx, ctx.b.clone()).availability(availability));
             refused("a driven run", others.begin(begin(&run)).await, ErrorKind::LeaseHeld)?;
             refused("a driven run", others.resume(&run).await, ErrorKind::LeaseHeld)?;
         }
@@ -170,21 +172,25 @@ async fn a_driven_run_is_refused(ctx: &Context) -> Verdict {
 async fn a_run_that_is_not_there_is_not_resumed(ctx: &Context) -> Verdict {
     let (run, there) = (ctx.run("unknown"), ctx.run("there"));
     let factory = checkpoints(ctx).availability(Availability::BestEffort);
-    refused_as("a run that is not there", factory.resume(&run).await, Refusal::NotFound)?;
+    refused_as(
+        "a run that is not there",
+        ctx.checkpointers(factory.clone()).resume(&run).await,
+        Refusal::NotFound,
+    )?;
     expect_eq("its head", ctx.b.head(&run).await?, None)?;
-    drive(&factory, &there).await?.release(Wake::now()).await?;
-    driven(factory.resume(&there).await?).map(drop)
+    drive(ctx, &factory, &there).await?.release(Wake::now()).await?;
+    driven(ctx.checkpointers(factory).resume(&there).await?).map(drop)
 }
 
 /// Ends a run and begins it again.
 async fn ended(ctx: &Context, run: &RunId, outcome: &Outcome) -> Verdict<Begun> {
-    let mut driver = drive(&checkpoints(ctx), run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx), run).await?;
     driver.save(state(1)).await?;
     match outcome.clone() {
         Outcome::Completed { output } => driver.complete(output).await?,
         Outcome::Failed { failure } => driver.fail(failure).await?,
     }
-    Ok(over(ctx, ctx.b.clone()).begin(begin(run)).await?)
+    Ok(ctx.checkpointers(over(ctx, ctx.b.clone())).begin(begin(run)).await?)
 }
 
 async fn a_finished_run_answers_its_outcome(ctx: &Context) -> Verdict {
@@ -192,7 +198,8 @@ async fn a_finished_run_answers_its_outcome(ctx: &Context) -> Verdict {
     let failed = Outcome::Failed { failure: Failure::new(FailureKind::TimedOut, "too late") };
     for (label, outcome) in [("completed", completed), ("failed", failed)] {
         let run = ctx.run(label);
-        let answers = [ended(ctx, &run, &outcome).await?, checkpoints(ctx).resume(&run).await?];
+        let answers =
+            [ended(ctx, &run, &outcome).await?, ctx.checkpointers(checkpoints(ctx)).resume(&run).await?];
         for answer in answers {
             match answer {
                 Begun::Finished(found) => expect_eq("the outcome", &found, &outcome)?,
@@ -211,7 +218,7 @@ async fn a_failed_run_is_reopened_on_purpose(ctx: &Context) -> Verdict {
     let run = ctx.run("failed");
     let failed = Outcome::Failed { failure: Failure::new(FailureKind::Error, "broken") };
     ended(ctx, &run, &failed).await?;
-    let mut driver = driven(checkpoints(ctx).begin(begin(&run).reopen_failed()).await?)?;
+    let mut driver = driven(ctx.checkpointers(checkpoints(ctx)).begin(begin(&run).reopen_failed()).await?)?;
     expect_eq("what it starts from", restored(&mut *driver)?.state, Some(state(1)))?;
     expect_eq("its status", ctx.head(&run).await?.status(), Status::Running)?;
     driver.complete(Bytes::new()).await?;
@@ -221,11 +228,11 @@ async fn a_failed_run_is_reopened_on_purpose(ctx: &Context) -> Verdict {
 async fn after_a_takeover_the_old_one_is_fenced(ctx: &Context) -> Verdict {
     let (run, clock) = (ctx.run("run"), clock());
     let throttle = Duration::from_secs(10);
-    let mut old = drive(&checkpoints(ctx).throttle(throttle).clock(clock.clone()), &run).await?;
+    let mut old = drive(ctx, &checkpoints(ctx).throttle(throttle).clock(clock.clone()), &run).await?;
     old.save(state(1)).await?;
     expect_eq("a save at once", old.save(state(666)).await?, Saved::Throttled)?;
     let fence = ctx.head(&run).await?.fence;
-    let mut new = driven(over(ctx, ctx.b.clone()).begin(begin(&run).over(fence)).await?)?;
+    let mut new = driven(ctx.checkpointers(over(ctx, ctx.b.clone())).begin(begin(&run).over(fence)).await?)?;
     expect_eq("what the successor starts from", restored(&mut *new)?.state, Some(state(1)))?;
     new.save(state(2)).await?;
     clock.advance(throttle);

@@ -35,17 +35,17 @@ const TICK: Duration = Duration::from_micros(1);
 async fn the_first_save_is_never_throttled(ctx: &Context) -> Verdict {
     let (run, clock) = (ctx.run("throttled"), clock());
     let checkpoints = checkpoints(ctx).throttle(THROTTLE).clock(clock);
-    let mut first = drive(&checkpoints, &run).await?;
+    let mut first = drive(ctx, &checkpoints, &run).await?;
     expect_eq("the first save", first.save(state(1)).await?, persisted(ctx, 1))?;
     first.release(Wake::now()).await?;
-    let mut second = drive(&checkpoints, &run).await?;
+    let mut second = drive(ctx, &checkpoints, &run).await?;
     expect_eq("the first save of the next handle", second.save(state(2)).await?, persisted(ctx, 2))?;
     expect_eq("the newest state", newest(ctx, &run).await?, Some(2))
 }
 
 async fn elapsed_equal_to_the_throttle_saves(ctx: &Context) -> Verdict {
     let (run, clock) = (ctx.run("throttled"), clock());
-    let mut driver = drive(&checkpoints(ctx).throttle(THROTTLE).clock(clock.clone()), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx).throttle(THROTTLE).clock(clock.clone()), &run).await?;
     driver.save(state(0)).await?;
     for round in 1..=3 {
         ctx.unchanged(&run, async {
@@ -64,7 +64,8 @@ async fn elapsed_equal_to_the_throttle_saves(ctx: &Context) -> Verdict {
 async fn a_failed_save_throttles_nothing_and_stays_pending(ctx: &Context) -> Verdict {
     let (run, clock) = (ctx.run("throttled"), clock());
     let store = Faults::new(ctx.a.clone(), FaultPlan::none());
-    let mut driver = drive(&over(ctx, store.clone()).throttle(THROTTLE).clock(clock.clone()), &run).await?;
+    let mut driver =
+        drive(ctx, &over(ctx, store.clone()).throttle(THROTTLE).clock(clock.clone()), &run).await?;
     store.arm(FaultPlan::none().at(1, Fate::Refused));
     fails("a save that is refused", driver.save(state(1)).await, ErrorKind::Unavailable)?;
     expect_eq("what is stored then", newest(ctx, &run).await?, None)?;
@@ -82,7 +83,7 @@ async fn a_failed_save_throttles_nothing_and_stays_pending(ctx: &Context) -> Ver
 
 async fn a_wall_clock_that_is_set_changes_nothing(ctx: &Context) -> Verdict {
     let (run, clock) = (ctx.run("throttled"), clock());
-    let mut driver = drive(&checkpoints(ctx).throttle(THROTTLE).clock(clock.clone()), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx).throttle(THROTTLE).clock(clock.clone()), &run).await?;
     driver.save(state(1)).await?;
     clock.jump(Timestamp(0));
     clock.advance(THROTTLE);
@@ -95,8 +96,8 @@ async fn a_wall_clock_that_is_set_changes_nothing(ctx: &Context) -> Verdict {
 async fn two_runs_throttle_apart(ctx: &Context) -> Verdict {
     let checkpoints = checkpoints(ctx).throttle(THROTTLE).clock(clock());
     let (one, other) = (ctx.run("one"), ctx.run("other"));
-    let mut first = drive(&checkpoints, &one).await?;
-    let mut second = drive(&checkpoints, &other).await?;
+    let mut first = drive(ctx, &checkpoints, &one).await?;
+    let mut second = drive(ctx, &checkpoints, &other).await?;
     expect_eq("the first run's save", first.save(state(1)).await?, persisted(ctx, 1))?;
     expect_eq("the second run's save", second.save(state(2)).await?, persisted(ctx, 1))?;
     expect_eq("the first run's next", first.save(state(3)).await?, Saved::Throttled)?;
@@ -106,7 +107,7 @@ async fn two_runs_throttle_apart(ctx: &Context) -> Verdict {
 
 /// A run whose newest two states are throttled.
 async fn holding(ctx: &Context, run: &RunId) -> Verdict<Box<dyn Checkpointer>> {
-    let mut driver = drive(&checkpoints(ctx).throttle(THROTTLE).clock(clock()), run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx).throttle(THROTTLE).clock(clock()), run).await?;
     driver.save(state(1)).await?;
     for held in [2, 3] {
         expect_eq("a save at once", driver.save(state(held)).await?, Saved::Throttled)?;
@@ -151,7 +152,7 @@ async fn a_throttled_state_is_written_by_fail(ctx: &Context) -> Verdict {
 
 async fn a_checkpoint_is_never_throttled(ctx: &Context) -> Verdict {
     let run = ctx.run("throttled");
-    let mut driver = drive(&checkpoints(ctx).throttle(THROTTLE).clock(clock()), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx).throttle(THROTTLE).clock(clock()), &run).await?;
     for number in 1..=3 {
         let at = driver.checkpoint(state(number)).await?;
         expect_eq("the cursor of a checkpoint", at, cursor(ctx, number))?;
@@ -162,7 +163,7 @@ async fn a_checkpoint_is_never_throttled(ctx: &Context) -> Verdict {
 
 async fn an_append_is_never_throttled(ctx: &Context) -> Verdict {
     let run = ctx.run("throttled");
-    let mut driver = drive(&checkpoints(ctx).throttle(THROTTLE).clock(clock()), &run).await?;
+    let mut driver = drive(ctx, &checkpoints(ctx).throttle(THROTTLE).clock(clock()), &run).await?;
     expect_eq("an append", driver.append(vec![record(1)]).await?, 1)?;
     expect_eq("the first save", driver.save(state(1)).await?, persisted(ctx, 2))?;
     expect_eq("the next save", driver.save(state(2)).await?, Saved::Throttled)?;
@@ -175,7 +176,7 @@ async fn an_append_is_never_throttled(ctx: &Context) -> Verdict {
 async fn an_unchanged_state_writes_nothing(ctx: &Context) -> Verdict {
     let run = ctx.run("unchanged");
     let checkpoints = checkpoints(ctx);
-    let mut driver = drive(&checkpoints, &run).await?;
+    let mut driver = drive(ctx, &checkpoints, &run).await?;
     driver.save(state(1)).await?;
     ctx.unchanged(&run, async {
         expect_eq("the same state again", driver.save(state(1)).await?, Saved::Unchanged)?;
@@ -183,7 +184,7 @@ async fn an_unchanged_state_writes_nothing(ctx: &Context) -> Verdict {
     })
     .await?;
     driver.release(Wake::now()).await?;
-    let mut driver = drive(&checkpoints, &run).await?;
+    let mut driver = drive(ctx, &checkpoints, &run).await?;
     ctx.unchanged(&run, async {
         expect_eq("the restored state", driver.save(state(1)).await?, Saved::Unchanged)
     })
