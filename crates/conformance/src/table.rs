@@ -25,6 +25,7 @@ const AREAS: &[&[Case]] = &[
     commit::limits::CASES,
     commit::many::CASES,
     commit::finish::CASES,
+    commit::every::CASES,
     // fencing
     fencing::stale::CASES,
     fencing::dead::CASES,

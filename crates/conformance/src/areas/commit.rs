@@ -2,6 +2,7 @@
 
 pub(crate) mod atomic;
 pub(crate) mod bodies;
+pub(crate) mod every;
 pub(crate) mod finish;
 pub(crate) mod ids;
 pub(crate) mod limits;

@@ -19,6 +19,8 @@ cases! { inbox:
     a_follower_of_an_inbox_ends_at_its_bounds [Inbox, Follow],
     /// A stream that follows goes forward: in reverse it is `Invalid`.
     following_an_inbox_in_reverse_is_invalid [Inbox, Follow],
+    /// A message carries the instant at which the store accepted it, whenever it is read.
+    a_message_tells_when_it_came [Inbox, clock],
 }
 
 async fn send(ctx: &Context, run: &RunId, number: u64) -> Verdict {
@@ -195,4 +197,19 @@ async fn following_an_inbox_in_reverse_is_invalid(ctx: &Context) -> Verdict {
     send(ctx, &run, 1).await?;
     let backward = collect(ctx.a.inbox(&run, Span::all().follow().reverse())).await;
     refused("following in reverse", backward, ErrorKind::Invalid).map(drop)
+}
+
+async fn a_message_tells_when_it_came(ctx: &Context) -> Verdict {
+    let run = ctx.run("timed");
+    ctx.create(&run).await?;
+    let mut came = Vec::new();
+    for key in ["first", "second", "third"] {
+        ctx.pass(Duration::from_millis(3)).await;
+        ctx.b.send(&run, ctx.message(key, key)).await?;
+        came.push(ctx.head(&run).await?.at);
+    }
+    ctx.pass(Duration::from_millis(3)).await;
+    let messages = collect(ctx.a.inbox(&run, Span::all())).await?;
+    let told: Vec<_> = messages.iter().map(|message| message.at).collect();
+    expect_eq("when the messages came", told, came)
 }

@@ -156,8 +156,11 @@ async fn a_key_is_known_after_its_message_was_taken(ctx: &Context) -> Verdict {
 async fn keys_are_remembered_behind_many_others(ctx: &Context) -> Verdict {
     let run = ctx.run("taking");
     let mut driver = ctx.create(&run).await?;
-    let count = u64::from(ctx.tuning().rounds).max(2);
-    send(ctx, &run, 1..=count).await?;
+    let mut count = 0;
+    for _ in ctx.rounds(ctx.tuning().rounds.saturating_mul(3).max(2)) {
+        count += 1;
+        send(ctx, &run, count..=count).await?;
+    }
     ctx.commit(&mut driver, |commit| Commit { take: (1..=count).collect(), ..commit }).await?;
     ctx.a.open(&run, ctx.resuming().over(driver.fence)).await?;
     let reopened = ctx.reopen().await?;

@@ -1,7 +1,7 @@
 //! Which runs are running, waiting, interrupted, completed and failed.
 
 use super::{listed, lists, one_of_each};
-use crate::areas::prelude::*;
+use crate::areas::{moves::whole, prelude::*};
 
 cases! { listing:
     /// A run is listed under the status that it has, and under no other.
@@ -40,8 +40,16 @@ async fn what_is_listed_is_the_head(ctx: &Context) -> Verdict {
         commit.note(Note { done: 3, total: Some(4), text: "three of four".into() })
     })
     .await?;
+    let run = ctx.run("whole");
+    let info = RunInfo::named("case").label("key", "value").parent(ctx.run("noted")).meta("meta");
+    let created = ctx.a.open(&run, Open { info: Some(info), ..ctx.creating() }).await?;
+    let commit = whole(ctx, &Driver::of(&created));
+    ctx.a.commit(commit).await?;
+    if ctx.capabilities.supports_inbox() {
+        ctx.a.send(&run, ctx.message("key", "a message")).await?;
+    }
     let heads = listed(ctx, &Query::all()).await?;
-    expect_eq("how many are listed", heads.len(), 6)?;
+    expect_eq("how many are listed", heads.len(), 7)?;
     for listed in heads {
         let head = ctx.head(&listed.run).await?;
         expect_eq("what is listed of a run", &Head { at: head.at, ..listed }, &head)?;

@@ -8,6 +8,8 @@ use crate::areas::{
 cases! { lost_ack:
     /// The remembered id with any other content is `IdReused`, whichever part differs.
     the_same_id_with_other_content_is_reused [],
+    /// The remembered id of a commit that has ended the run or let go of it is `IdReused` with any other end.
+    the_same_id_with_another_end_is_reused [],
     /// Another id with the same content and the old version is a conflict, and nothing is stored.
     another_id_with_the_old_version_is_a_conflict [],
     /// The commit before the newest is remembered no more: its version is a conflict.
@@ -74,6 +76,52 @@ async fn the_same_id_with_other_content_is_reused(ctx: &Context) -> Verdict {
         expect_eq("the same content", again, Committed { replayed: true, ..first })
     })
     .await
+}
+
+/// Ends of a run, no two of which are the same.
+fn ends(ctx: &Context) -> Vec<(LeaseChange, Option<Finish>)> {
+    let failed = |kind, message: &str| Outcome::Failed { failure: Failure::new(kind, message) };
+    let hour = Duration::from_secs(3600);
+    let finishes = [
+        (completed(), Retain::Keep),
+        (Outcome::Completed { output: Bytes::new() }, Retain::Keep),
+        (completed(), Retain::Delete),
+        (completed(), Retain::KeepFor(hour)),
+        (completed(), Retain::KeepFor(hour * 2)),
+        (failed(FailureKind::Error, "broken"), Retain::Keep),
+        (failed(FailureKind::Panicked, "broken"), Retain::Keep),
+        (failed(FailureKind::Error, "broken otherwise"), Retain::Keep),
+    ];
+    let far = Timestamp(4_000_000_000_000_000);
+    let mut wakes = vec![Wake::at(far), Wake::at(far + hour), Wake::now()];
+    if ctx.capabilities.supports_inbox() {
+        wakes.extend([Wake::message(8), Wake::message(9), Wake::message(9).or_at(far)]);
+    }
+    let finishes = finishes.map(|(outcome, retain)| (LeaseChange::Keep, Some(Finish { outcome, retain })));
+    let releases = wakes.into_iter().map(|wake| (LeaseChange::Release(wake), None));
+    finishes.into_iter().chain(releases).collect()
+}
+
+async fn the_same_id_with_another_end_is_reused(ctx: &Context) -> Verdict {
+    for (number, (lease, finish)) in ends(ctx).into_iter().enumerate() {
+        let run = ctx.run(&format!("ended-{number}"));
+        let mut driver = ctx.create(&run).await?;
+        let commit = Commit { lease, finish, ..ctx.next(&driver) };
+        let first = ctx.commit(&mut driver, |_| commit.clone()).await?;
+        ctx.unchanged(&run, async {
+            for (other, (lease, finish)) in ends(ctx).into_iter().enumerate() {
+                let answer = ctx.b.commit(Commit { lease, finish, ..commit.clone() }).await;
+                if other == number {
+                    expect_eq("the same end again", answer?, Committed { replayed: true, ..first })?;
+                } else {
+                    refused_as("another end", answer, Refusal::IdReused)?;
+                }
+            }
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 async fn another_id_with_the_old_version_is_a_conflict(ctx: &Context) -> Verdict {

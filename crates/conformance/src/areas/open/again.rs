@@ -9,6 +9,8 @@ cases! { open:
     the_same_open_id_answers_on_every_handle [],
     /// Of one open sent 16 times at once every answer is the same fence, and the run was opened once.
     one_open_sent_16_times_at_once_opens_once [],
+    /// A renewal and a message are neither opens nor commits: after them a repeated open id is answered all the same.
+    the_same_open_id_after_a_renewal_and_a_message [],
     /// After a commit a repeated open id is an open like any other.
     the_same_open_id_after_a_commit_is_refused [],
     /// After another open a repeated open id is an open like any other.
@@ -17,6 +19,8 @@ cases! { open:
     a_completed_run_answers_its_outcome [],
     /// A failed run is reopened only when that is asked for.
     a_failed_run_is_reopened_only_when_asked [],
+    /// The lapses of a failed run are forgotten when it is reopened, and counted anew from then on.
+    a_reopened_run_has_no_lapses [],
     /// A finished run is first a run that exists, then one of a manifest, and only then one that has finished.
     refusals_of_a_finished_run_come_in_order [],
 }
@@ -69,6 +73,21 @@ async fn one_open_sent_16_times_at_once_opens_once(ctx: &Context) -> Verdict {
     }
     let another = ctx.b.open(&run, ctx.resuming()).await;
     refused("an open with another id", another, ErrorKind::LeaseHeld).map(drop)
+}
+
+async fn the_same_open_id_after_a_renewal_and_a_message(ctx: &Context) -> Verdict {
+    let run = ctx.run("quiet");
+    let open = ctx.creating();
+    let first = ctx.a.open(&run, open.clone()).await?;
+    let another = ctx.b.open(&run, ctx.resuming()).await;
+    refused("another open", another, ErrorKind::LeaseHeld)?;
+    ctx.b.renew(&run, Renew::new(first.fence, ctx.long() * 2).note(Note::default())).await?;
+    if ctx.capabilities.supports_inbox() {
+        ctx.b.send(&run, ctx.message("key", "body")).await?;
+    }
+    let again = ctx.unchanged(&run, async { Ok(ctx.b.open(&run, open).await?) }).await?;
+    expect_eq("fence and created", (again.fence, again.created), (first.fence, true))?;
+    expect_eq("its lease is the renewed one", again.head.lease, ctx.head(&run).await?.lease)
 }
 
 async fn the_same_open_id_after_a_commit_is_refused(ctx: &Context) -> Verdict {
@@ -124,6 +143,22 @@ async fn a_completed_run_answers_its_outcome(ctx: &Context) -> Verdict {
         Ok(())
     })
     .await
+}
+
+async fn a_reopened_run_has_no_lapses(ctx: &Context) -> Verdict {
+    let run = ctx.run("poisoned");
+    let mut driver = ctx.create(&run).await?;
+    for lapses in 1..=3 {
+        let opened = ctx.b.open(&run, ctx.resuming().over(driver.fence)).await?;
+        expect_eq("lapses", opened.head.lapses, lapses)?;
+        driver = Driver::of(&opened);
+    }
+    ctx.commit(&mut driver, |commit| commit.finish(failed(), Retain::Keep)).await?;
+    expect_eq("lapses of the failed run", ctx.head(&run).await?.lapses, 3)?;
+    let opened = ctx.b.open(&run, ctx.resuming().reopen_failed()).await?;
+    expect_eq("lapses of the reopened run", opened.head.lapses, 0)?;
+    let opened = ctx.a.open(&run, ctx.resuming().over(opened.fence)).await?;
+    expect_eq("lapses after the next takeover", opened.head.lapses, 1)
 }
 
 async fn a_failed_run_is_reopened_only_when_asked(ctx: &Context) -> Verdict {

@@ -13,6 +13,8 @@ cases! { open:
     create_refuses_a_run_that_exists [],
     /// `Resume` of a run that is not there is `NotFound` and creates nothing.
     resume_of_an_unknown_run_creates_nothing [],
+    /// `Resume` of a run that is not there creates nothing, also when it brings what a creation would need.
+    resume_with_an_info_creates_nothing [],
     /// A mode that may create needs info and manifest, and without them creates nothing.
     creating_needs_info_and_manifest [],
     /// The info of a run may have 16 KiB; one byte more is `TooLarge`, and nothing is created.
@@ -94,6 +96,16 @@ async fn create_refuses_a_run_that_exists(ctx: &Context) -> Verdict {
         refused_as("Create of a due run", ctx.b.open(&run, ctx.creating()).await, Refusal::AlreadyExists)
     })
     .await
+}
+
+async fn resume_with_an_info_creates_nothing(ctx: &Context) -> Verdict {
+    let run = ctx.run("unknown");
+    for store in [&ctx.a, &ctx.b] {
+        let open = Open { mode: Mode::Resume, ..ctx.creating() };
+        refused_as("Resume of an unknown run", store.open(&run, open).await, Refusal::NotFound)?;
+        expect_eq("the head after it", store.head(&run).await?, None)?;
+    }
+    Ok(())
 }
 
 async fn resume_of_an_unknown_run_creates_nothing(ctx: &Context) -> Verdict {

@@ -15,6 +15,8 @@ cases! { snapshots:
     a_run_without_a_snapshot_has_none [Snapshots],
     /// The newest snapshot is read, by every handle, and the head tells the newest two.
     the_newest_wins [Log, Snapshots],
+    /// The newest snapshot is read, also when it is smaller than the ones before, or empty.
+    the_newest_wins_whatever_its_size [Log, Snapshots],
     /// A snapshot is kept as it was given: empty, any bytes, or large.
     a_snapshot_is_any_bytes [Snapshots],
     /// A snapshot at the cursor of the newest one replaces it.
@@ -53,6 +55,16 @@ async fn a_run_without_a_snapshot_has_none(ctx: &Context) -> Verdict {
     refused_as("of a run that is not there", unknown, Refusal::NotFound)?;
     ctx.create(&run).await?;
     expect_eq("its snapshot", ctx.b.snapshot(&run, At::Latest).await?, None)
+}
+
+async fn the_newest_wins_whatever_its_size(ctx: &Context) -> Verdict {
+    let mut driver = logged(ctx, "shrinking", 6).await?;
+    for cursor in 1..=6 {
+        let shrinking = Snapshot::new(cursor, vec![b'x'; 600 - 100 * cursor as usize]);
+        ctx.commit(&mut driver, |commit| commit.snapshot(shrinking.clone())).await?;
+        expect_eq("the newest", ctx.b.snapshot(&driver.run, At::Latest).await?, Some(shrinking))?;
+    }
+    Ok(())
 }
 
 async fn the_newest_wins(ctx: &Context) -> Verdict {
