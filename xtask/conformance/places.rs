@@ -35,7 +35,7 @@ impl Places {
     pub(crate) async fn connect(&self, scope: &Scope) -> milepost::Result<Arc<dyn Store>> {
         if self.0.scheme == Scheme::Memory {
             // Each `connect` would make a new store; two handles of a scope share their data.
-            let store = scope.shared(MemoryStore::new);
+            let store = scope.shared(MemoryStore::new).handle();
             return Ok(Arc::new(GroupCommit::new(Arc::new(store))));
         }
         milepost::connect(&self.place(scope.name())).await

@@ -33,6 +33,13 @@ impl Scheme {
         SCHEMES.iter().find(|(_, scheme)| *scheme == self).map_or("", |(name, _)| name)
     }
 
+    /// Whether there is a server, which could be killed.
+    pub(crate) fn is_server(self) -> bool {
+        match self {
+            Self::Memory | Self::Sqlite => false,
+        }
+    }
+
     /// The URL of a case's own place.
     pub(crate) fn place(self, url: &str, scope: &str) -> String {
         let (base, parameters) = url.split_once('?').map_or((url, ""), |(base, rest)| (base, rest));
