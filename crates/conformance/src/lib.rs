@@ -83,6 +83,10 @@
 //!   …
 //! ```
 //!
+//! The *contract* line is the sentence that the case enforces; the documentation of `milepost-core` has it in its place,
+//! with the case's name behind *Held by*. Of long values that differ the first difference is pointed at, and a call that
+//! never came back stands below the steps as one without an answer.
+//!
 //! # When a case does not apply
 //!
 //! A case needs what it needs: a capability that the store declares, or one that it does not (the law is tested both
@@ -105,6 +109,7 @@
 //! # As a function
 //!
 //! [`check`] runs the same cases and gives a [`Report`], for a command line or a table in a README.
+//! In a checkout of Milepost, `cargo xtask conformance URL` does so for any URL that `connect` takes.
 
 mod areas;
 mod case;

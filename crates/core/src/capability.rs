@@ -130,6 +130,8 @@ impl fmt::Debug for CapabilitySet {
 }
 
 /// What a crash can take of what was acknowledged. A setting that is in force, read back from the backend, not a hope.
+///
+/// Held by: `crash/*`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Durability {
     /// Everything: it lives in the process.

@@ -10,6 +10,8 @@ use crate::{Blob, Incarnation, Message, Record, RunId, Snapshot, digest::Canonic
 /// body. A flipped bit, a swapped row and a value of another run all fail it.
 ///
 /// It guards against accidents, not against an attacker who can write to the backend: it has no key.
+///
+/// Held by: `corruption/*`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Checksum(pub [u8; 16]);
 

@@ -313,6 +313,8 @@ impl fmt::Display for Refusal {
 /// assert!(stop_or_retry(Err(Error::new(ErrorKind::Busy, "locked by another process"))));
 /// assert!(!stop_or_retry(Err(Refusal::NotFound.into())));
 /// ```
+///
+/// Held by: `errors/*`.
 pub struct Error(Box<Inner>);
 
 struct Inner {

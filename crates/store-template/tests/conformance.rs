@@ -10,5 +10,5 @@ fn main() -> std::process::ExitCode {
         let map = scope.shared(|| Arc::new(MapKv::default()));
         TemplateConfig::new(map).clock(scope.clock()).connect().await
     });
-    milepost_conformance::main(template.with_clock())
+    milepost_conformance::main(template.with_clock().embedded())
 }
