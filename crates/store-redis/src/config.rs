@@ -262,7 +262,10 @@ impl RedisConfig {
 
     fn target(&self) -> redis::RedisResult<Target> {
         match &self.kind {
-            Kind::Single => Ok(Target::Single(Client::open(self.nodes.first().map_or("", String::as_str))?)),
+            Kind::Single => {
+                let client = Client::open(self.nodes.first().map_or("", String::as_str))?;
+                Ok(Target::Single(Box::new(client)))
+            }
             Kind::Cluster => {
                 let nodes = self.nodes.iter().map(String::as_str);
                 let builder = ClusterClientBuilder::new(nodes).connection_timeout(self.timeout);

@@ -16,7 +16,7 @@ use crate::{error, scripts::Script};
 
 /// Where connections are made to.
 pub(crate) enum Target {
-    Single(Client),
+    Single(Box<Client>),
     Cluster(Box<ClusterClient>),
     #[cfg(feature = "sentinel")]
     Sentinel(Box<Mutex<redis::sentinel::SentinelClient>>),
