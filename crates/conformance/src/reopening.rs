@@ -1,13 +1,14 @@
 //! A handle that is another one for each operation: whatever a store keeps in a handle between two of them is lost, as
 //! it would be if its process ended there.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, future, stream};
 use milepost_core::{
-    At, BlobInfo, BoxStream, Bytes, Capabilities, Commit, Committed, Delete, Digest, Error, Head, Message,
-    NewMessage, Open, Opened, Query, Record, Renew, Result, RunId, Sent, Snapshot, Span, Store,
+    At, BlobInfo, BoxStream, Bytes, Capabilities, Clock, Commit, Committed, Delete, Digest, Error, Head,
+    Message, NewMessage, Open, Opened, Query, Record, Renew, Result, RunId, Sent, Snapshot, Span, Store,
+    SystemClock,
 };
 use tokio::sync::Mutex;
 
@@ -15,9 +16,9 @@ use crate::{Harness, Scope};
 
 /// So many operations of a handle have one of their own each. What comes after them in a case is a loop that does the
 /// same once more.
-const ALWAYS: u32 = 64;
+const ALWAYS: u32 = 24;
 /// From then on, one in so many; a prime, so that it falls upon each step of a loop.
-const LATER: u32 = 7;
+const LATER: u32 = 11;
 
 /// A handle that is closed and made anew before each operation while nothing else of it is under way.
 #[derive(Clone, Debug)]
@@ -30,6 +31,7 @@ struct Inner {
     closing: bool,
     capabilities: Capabilities,
     current: Mutex<Current>,
+    clock: SystemClock,
     /// Held once by this, and once by each call and stream that is under way.
     flights: Arc<()>,
 }
@@ -37,6 +39,8 @@ struct Inner {
 struct Current {
     store: Arc<dyn Store>,
     turns: u32,
+    /// How long its re-opens have taken so far.
+    spent: Duration,
     closed: bool,
 }
 
@@ -58,7 +62,8 @@ impl Reopening {
             scope: scope.clone(),
             closing,
             capabilities: store.capabilities(),
-            current: Mutex::new(Current { store, turns: 0, closed: false }),
+            current: Mutex::new(Current { store, turns: 0, spent: Duration::ZERO, closed: false }),
+            clock: SystemClock::default(),
             flights: Flight::default(),
         })))
     }
@@ -69,12 +74,15 @@ impl Reopening {
         let mut current = inner.current.lock().await;
         let idle = Arc::strong_count(&inner.flights) == 1;
         let due = current.turns > 0 && (current.turns < ALWAYS || current.turns.is_multiple_of(LATER));
-        if due && idle && !current.closed {
+        let affordable = current.spent < inner.harness.tuning().reopening;
+        if due && idle && affordable && !current.closed {
+            let start = inner.clock.elapsed();
             let next = inner.harness.connect(&inner.scope).await?;
             let before = std::mem::replace(&mut current.store, next);
             if inner.closing {
                 before.close().await?;
             }
+            current.spent += inner.clock.elapsed().saturating_sub(start);
         }
         current.turns += 1;
         Ok((current.store.clone(), inner.flights.clone()))

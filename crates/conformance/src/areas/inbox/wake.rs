@@ -28,7 +28,7 @@ cases! { inbox:
 async fn a_send_racing_the_release_never_loses_the_wake(ctx: &Context) -> Verdict {
     let run = ctx.run("raced");
     let mut driver = ctx.create(&run).await?;
-    for round in 1..=u64::from(ctx.tuning().rounds) {
+    for round in (1..).zip(ctx.rounds(ctx.tuning().rounds)).map(|(round, _)| round) {
         let message = ctx.message(format!("{round}"), "");
         let seen = round - 1;
         let take = if seen == 0 { vec![] } else { vec![seen] };
