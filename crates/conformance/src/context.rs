@@ -111,6 +111,11 @@ impl Context {
         })
     }
 
+    /// Whether the operations of a handle have handles of their own.
+    pub(crate) fn is_reopened(&self) -> bool {
+        self.mode == Mode::Reopened
+    }
+
     /// The same world with `b` as its second handle.
     pub(crate) fn with_other(&self, b: Arc<dyn Store>) -> Self {
         Self {

@@ -64,7 +64,8 @@
 //!
 //! Each case is tried a second time with a re-open between any two operations of a handle: `reopened/open/…`. Whatever a
 //! store keeps in a handle, and ought to keep in the backend, is lost then. From a handle's 24th operation on, every
-//! eleventh is enough, races have fewer rounds, and [`Tuning::reopening`] bounds the time that it takes. `--skip reopened/` leaves all of that out.
+//! eleventh is enough, races have fewer rounds, and [`Tuning::reopening`] bounds the time that it takes. `--skip reopened/`
+//! leaves all of that out.
 //!
 //! # When a case fails
 //!

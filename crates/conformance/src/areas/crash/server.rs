@@ -44,6 +44,7 @@ async fn load(
             Ok(answer) => {
                 (driver.version, driver.cursor) = (answer.version, answer.cursor);
                 acknowledged.fetch_add(1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
             }
             Err(error) => return Cut { driver, under_way: commit, error },
         }
