@@ -3,7 +3,7 @@
 
 use std::{fs, io, path::PathBuf, sync::Arc};
 
-use milepost_conformance::{Harness, Part, Scope, check, harness};
+use milepost_conformance::{Harness, Part, Scope, Tuning, check, harness};
 use milepost_core::{Error, ErrorKind, Result};
 use milepost_store_template::{FolderKv, TemplateConfig};
 
@@ -13,6 +13,13 @@ fn runs(scope: &Scope) -> Result<PathBuf> {
 
 fn failed(error: io::Error) -> Error {
     Error::new(ErrorKind::Other, "the hook cannot get at the file").with_source(error)
+}
+
+/// A file a run, each synchronized with its folder: a thousand runs tell what ten thousand would.
+fn patient() -> Tuning {
+    let mut tuning = Tuning::default();
+    tuning.runs = 1_000;
+    tuning
 }
 
 fn folder() -> Harness {
@@ -35,6 +42,7 @@ fn folder() -> Harness {
     })
     .with_removal(|scope, part| async move { fs::remove_file(runs(&scope)?.join(part.name)).map_err(failed) })
     .embedded()
+    .with_tuning(patient())
 }
 
 #[test]

@@ -152,20 +152,3 @@ fn every_mutant_has_its_own_name_and_a_case_that_exists() {
         assert!(names.insert(name.clone()), "{name} is there twice");
     }
 }
-
-#[test]
-#[ignore = "takes minutes: the whole kit on each mutant whose name MUTANTS holds, or on all"]
-#[expect(clippy::print_stdout, reason = "it is asked for what it prints")]
-fn which_cases_catch_which_mutant() {
-    let wanted = std::env::var("MUTANTS").ok();
-    let filter = std::env::var("CASES").unwrap_or_default();
-    for row in rows() {
-        if wanted.as_ref().is_some_and(|names| !names.split(',').any(|name| name == row.name())) {
-            continue;
-        }
-        let report = check(&store(Some(row.flaw)), &filter);
-        let failed = report.cases.iter().filter(|case| case.outcome == Outcome::Failed);
-        let ids: Vec<_> = failed.map(|case| format!("{}:{}", case.id, case.millis)).collect();
-        println!("{} {}", row.name(), ids.join(" "));
-    }
-}
