@@ -38,6 +38,8 @@ use crate::{Failure, Verdict};
 /// - Clients of several processes of one machine each keep their own, made by [`History::by_clock`]; [`History::merged`]
 ///   makes one of them.
 /// - Listings, and streams that follow or are dropped early, are not written down.
+/// - A stream counts as one read, which it is not while something is trimmed, taken or dropped between two of its pages:
+///   clients that do so read no streams of these runs.
 ///
 /// ```
 /// use milepost_conformance::History;
