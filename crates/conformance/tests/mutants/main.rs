@@ -11,6 +11,7 @@ mod contract;
 mod fault;
 mod flaw;
 mod list;
+mod narrow;
 mod read;
 mod rules;
 mod store;
