@@ -50,8 +50,10 @@ impl Before {
     }
 }
 
-/// How many bouts are fought in a row before they are judged.
-const ROW: u32 = 16;
+/// How many bouts are fought before it is known how long they take.
+const FEW: u32 = 16;
+/// How many are fought at most where a write takes longer than this: the longer it takes, the more room there is in it.
+const LESS: (u32, Duration) = (64, Duration::from_micros(100));
 
 /// Lets two writes of one run meet in many bouts, each on a run of its own, for a small part of the case's time; `judge`
 /// gets the two answers and what stands then.
@@ -65,16 +67,17 @@ where
     L: Debug + Send + 'static,
     R: Debug + Send + 'static,
 {
-    let (clock, enough) = (SystemClock::default(), ctx.tuning().timeout / 80);
-    let mut fought = 0;
-    while fought == 0 || fought < ctx.tuning().rounds && clock.elapsed() < enough {
+    let (clock, enough) = (SystemClock::default(), ctx.tuning().timeout / 40);
+    let (mut fought, mut next) = (0, FEW);
+    while next > 0 {
         let (mut drivers, mut bouts) = (Vec::new(), Vec::new());
-        for number in fought..fought + ROW {
+        for number in fought..fought + next {
             let driver = before.stand(ctx, ctx.run(&format!("met{number}"))).await?;
             bouts.push(bout(&driver));
             drivers.push(driver);
         }
-        for (driver, answers) in drivers.into_iter().zip(ctx.duel(bouts).await?) {
+        let (answers, least) = ctx.duel(bouts).await?;
+        for (driver, answers) in drivers.into_iter().zip(answers) {
             let stands = image(&*ctx.untraced[1], &driver.run).await?;
             let (left, right) = (answers.0.as_ref(), answers.1.as_ref());
             let judged = judge(&driver, left.map_err(Error::repeat), right.map_err(Error::repeat), &stands);
@@ -83,7 +86,13 @@ where
                 begins_anew(ctx, &driver.run).await?;
             }
         }
-        fought += ROW;
+        fought += next;
+        // As many as the rest of the time allows, in a row: two threads that have found a processor each should keep it.
+        let one = clock.elapsed() / fought;
+        let left = enough.saturating_sub(clock.elapsed()).as_nanos() / one.as_nanos().max(1);
+        let rounds = ctx.tuning().rounds / 3 * 2;
+        let most = if least > LESS.1 { rounds.min(LESS.0) } else { rounds }.saturating_sub(fought);
+        next = u32::try_from(left).unwrap_or(most).min(most);
     }
     Ok(())
 }

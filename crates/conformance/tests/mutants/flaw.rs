@@ -54,6 +54,11 @@ pub(crate) fn rows() -> impl Iterator<Item = Row> {
     TABLES.iter().copied().flatten().copied()
 }
 
+/// Those that only two writes of one instant tell from a good store.
+pub(crate) fn duels() -> impl Iterator<Item = Row> {
+    DUELS.iter().copied()
+}
+
 /// The rows of a file. A name reads like a variant, so that rules can match on it.
 macro_rules! flaws {
     ($Rows:ident: $($(#[doc = $what:literal])+ $Name:ident => $case:literal,)+) => {

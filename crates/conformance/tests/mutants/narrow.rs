@@ -1,5 +1,5 @@
-//! Stores that look under one lock and write under another: between the two there is only the time that it takes to let
-//! go of a lock and to take it again.
+//! Stores that look under one lock and write under another: between the two there is no more than the time that
+//! it takes to decide.
 
 use milepost_core::*;
 
@@ -41,24 +41,37 @@ impl About {
                 | FenceIsLookedUpFirst
                 | InboxIsReadFirst
                 | CommitBringsTheRunBack => true,
-                OutcomeLooksFirst => finishes,
+                OutcomeLooksFirst | OutcomePutsBackWhatItRead => finishes,
                 ReleaseLooksForTheMessageFirst => releases,
                 _ => false,
             },
             About::Renew => [RenewalLooksFirst, RenewalPutsBackWhatItRead].contains(&flaw),
-            About::Send => [
-                NumberIsReadFirst,
-                KeyIsLookedUpFirst,
-                SendLooksForTheOutcomeFirst,
-                SendLooksForTheWakeFirst,
-                SendBringsTheRunBack,
-            ]
-            .contains(&flaw),
+            About::Send => {
+                [NumberIsReadFirst, KeyIsLookedUpFirst, SendLooksForTheWakeFirst, SendBringsTheRunBack]
+                    .contains(&flaw)
+            }
             About::Delete => {
                 [DeletionLooksFirst, DriverIsLookedUpFirst, OutcomeIsLookedUpFirst].contains(&flaw)
             }
         }
     }
+}
+
+/// Whether a store with this flaw decides by the whole run that it saw, and puts all of it back.
+pub(crate) fn puts_back_all(flaw: Flaw) -> bool {
+    [
+        CreationLooksFirst,
+        TakeoverLooksFirst,
+        OverLooksFirst,
+        ReopeningLooksFirst,
+        CommitLooksFirst,
+        OutcomePutsBackWhatItRead,
+        RenewalPutsBackWhatItRead,
+        DeletionLooksFirst,
+        DriverIsLookedUpFirst,
+        OutcomeIsLookedUpFirst,
+    ]
+    .contains(&flaw)
 }
 
 /// Does `work` on the run as it is, but for what was `seen` of it before, which it takes for true.
@@ -70,8 +83,6 @@ pub(crate) fn by_its_look<T>(
 ) -> Result<T> {
     let stands = slot.clone();
     match (flaw, slot.as_mut(), &seen) {
-        (CreationLooksFirst, _, None) => *slot = None,
-        (CreationLooksFirst, ..) => {}
         (OpenIdIsLookedUpFirst, Some(run), Some(seen)) => run.last_open = seen.last_open.clone(),
         (ReplayIsLookedUpFirst, Some(run), Some(seen)) => run.last_commit = seen.last_commit.clone(),
         (FenceIsLookedUpFirst, Some(run), Some(seen)) => {
@@ -85,30 +96,17 @@ pub(crate) fn by_its_look<T>(
         (NumberIsReadFirst, Some(run), Some(seen)) => run.head.newest_message = seen.head.newest_message,
         (KeyIsLookedUpFirst, Some(run), Some(seen)) => run.keys = seen.keys.clone(),
         (InboxIsReadFirst, Some(run), Some(seen)) => run.messages = seen.messages.clone(),
-        (SendLooksForTheOutcomeFirst, Some(run), Some(seen)) => run.head.outcome = seen.head.outcome.clone(),
         (ReleaseLooksForTheMessageFirst, Some(run), Some(seen)) => {
             run.head.newest_message = seen.head.newest_message;
         }
         (SendLooksForTheWakeFirst, Some(run), Some(seen)) => run.wake_after = seen.wake_after,
         (CommitBringsTheRunBack | SendBringsTheRunBack, None, Some(_)) => *slot = seen,
-        (
-            TakeoverLooksFirst
-            | OverLooksFirst
-            | ReopeningLooksFirst
-            | CommitLooksFirst
-            | RenewalPutsBackWhatItRead
-            | DeletionLooksFirst
-            | DriverIsLookedUpFirst
-            | OutcomeIsLookedUpFirst,
-            ..,
-        ) => *slot = seen,
         _ => {}
     }
     let answer = work(slot);
     match (flaw, slot.as_mut(), stands) {
         // A refused write of such a store writes nothing.
         (_, _, stands) if answer.is_err() => *slot = stands,
-        (SendLooksForTheOutcomeFirst, Some(run), Some(stands)) => run.head.outcome = stands.head.outcome,
         (RenewalLooksFirst, Some(run), Some(stands)) => run.head.fence = stands.head.fence,
         (ReleaseLooksForTheMessageFirst, Some(run), Some(stands)) => {
             run.head.newest_message = stands.head.newest_message;

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::{
     flaw::*,
-    narrow::{About, by_its_look},
+    narrow::{About, by_its_look, puts_back_all},
     rules::{Rules, Run},
 };
 
@@ -184,11 +184,19 @@ impl Broken {
         } else if let Some(flaw) = self.rules.flaw.filter(|flaw| about.looks_first(*flaw)) {
             let seen = self.data().map(|data| data.runs.get(&key).cloned());
             seen.and_then(|seen| {
-                let mut data = self.data()?;
-                let mut slot = data.runs.remove(&key);
-                let answer = by_its_look(flaw, &mut slot, seen, |slot| work(slot, self.now()));
-                data.put(&key, slot, None);
-                answer
+                if !puts_back_all(flaw) {
+                    // What was read is decoded, as a row would be, and only then the lock is taken again.
+                    let seen = seen.clone();
+                    let mut data = self.data()?;
+                    let mut slot = data.runs.remove(&key);
+                    let answer = by_its_look(flaw, &mut slot, seen, |slot| work(slot, self.now()));
+                    data.put(&key, slot, None);
+                    return answer;
+                }
+                let mut slot = seen;
+                let answer = work(&mut slot, self.now())?;
+                self.data()?.put(&key, slot, None);
+                Ok(answer)
             })
         } else {
             self.data().and_then(|mut data| {

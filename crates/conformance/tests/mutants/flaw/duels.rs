@@ -31,8 +31,8 @@ flaws! { DUELS:
     KeyIsLookedUpFirst => "concurrency/of-two-messages-of-one-key-that-meet-one-is-first",
     /// A commit reads the inbox, and then takes the lock, under which it writes back what it does not take.
     InboxIsReadFirst => "concurrency/a-message-that-meets-a-commit-is-kept",
-    /// A message looks whether the run has finished, and then takes the lock.
-    SendLooksForTheOutcomeFirst => "concurrency/a-message-that-meets-the-outcome-is-kept-or-told",
+    /// An outcome reads the run, and then takes the lock to put it back with its end.
+    OutcomePutsBackWhatItRead => "concurrency/a-message-that-meets-the-outcome-is-kept-or-told",
     /// A release looks whether its message is there, and then takes the lock.
     ReleaseLooksForTheMessageFirst => "concurrency/a-message-that-meets-the-release-wakes",
     /// A message looks whether a wake asks for it, and then takes the lock.
