@@ -95,15 +95,18 @@
 
 mod answer;
 mod batch;
+mod cluster;
 mod commit;
 mod config;
 mod entry;
 mod error;
 mod follow;
 mod index;
+mod known;
 mod layout;
 mod link;
 mod list;
+mod node;
 mod pack;
 mod read;
 mod row;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use milepost_core::{Durability, Error, ErrorKind, Result};
-use redis::{Cmd, RedisError, Value};
+use redis::{RedisError, Value};
 
 use crate::{
     config::RedisConfig,
@@ -131,14 +131,16 @@ fn is_forbidden(failure: &RedisError) -> bool {
 /// the version, the others find it.
 pub(crate) async fn prepare(link: &Link, config: &RedisConfig) -> Result<()> {
     let mut command = redis::cmd("SETNX");
-    command.arg(format_key(&config.prefix)).arg(FORMAT);
-    link.send(&command).await.map_err(|error| from_driver(&error))?;
+    let key = format_key(&config.prefix);
+    command.arg(&key).arg(FORMAT);
+    link.send(&command, key.as_bytes()).await?;
     check_prepared(link, config).await
 }
 
 /// Refuses a place that is not ready, or that a newer version has made ready.
 pub(crate) async fn check_prepared(link: &Link, config: &RedisConfig) -> Result<()> {
-    let stored = link.send(&get(&format_key(&config.prefix))).await.map_err(|error| from_driver(&error))?;
+    let key = format_key(&config.prefix);
+    let stored = link.send(redis::cmd("GET").arg(&key), key.as_bytes()).await?;
     let stored = texts(vec![stored]).pop();
     match stored.as_deref().map(str::parse::<u64>) {
         None => Err(Error::new(
@@ -163,12 +165,6 @@ pub(crate) async fn check_prepared(link: &Link, config: &RedisConfig) -> Result<
             ),
         )),
     }
-}
-
-fn get(key: &str) -> Cmd {
-    let mut command = redis::cmd("GET");
-    command.arg(key);
-    command
 }
 
 /// The least that a lease lasts: shorter than a trip makes no sense.
