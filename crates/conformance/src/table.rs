@@ -72,6 +72,7 @@ const AREAS: &[&[Case]] = &[
     // concurrency
     concurrency::many::CASES,
     concurrency::linear::CASES,
+    concurrency::lasting::CASES,
     // differential
     differential::CASES,
     // capabilities

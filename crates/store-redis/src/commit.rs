@@ -53,7 +53,7 @@ impl Packed {
         let mut header = Packer::default();
         header.byte(keys.len() as u8).u32(count(commit.records.len())).i64(position(known.cursor));
         header.byte(extends.map_or(0, |_| 1 + u8::from(known.draft))).i64(extends.unwrap_or(0));
-        let mut args = vec![header.0, known.seal(), next.stored()];
+        let mut args = vec![header.0, known.rest(), known.seal(), next.stored()];
         let records = commit.records.iter().zip(known.places(commit));
         args.extend(records.map(|(record, place)| pack_record(&place, run, incarnation, record)));
         Self { keys, args, named: Vec::new(), plain: Some(next) }

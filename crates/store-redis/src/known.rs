@@ -90,7 +90,11 @@ impl Known {
         packed.0
     }
 
-    /// What the script compares the stored row by.
+    /// What the script compares the stored row by, this and the next.
+    pub(crate) fn rest(&self) -> Vec<u8> {
+        self.rest.to_vec()
+    }
+
     pub(crate) fn seal(&self) -> Vec<u8> {
         self.seal.to_vec()
     }

@@ -75,8 +75,11 @@ impl fmt::Debug for Node {
     }
 }
 
-/// After so long without a request the driver is given a turn before the next one, to find out that it was cut.
+/// After so many microseconds without a request the driver is given turns before the next one, to find out that it was cut.
 const QUIET: u64 = 20_000;
+
+/// In the first the runtime hears of it, in the second the driver, whichever of the two tasks runs first.
+const TURNS: usize = 3;
 
 impl Node {
     /// The server at an address.
@@ -128,7 +131,9 @@ impl Node {
         if let Some(open) = &*shared {
             let now = self.now();
             if now.saturating_sub(open.used.swap(now, Ordering::Relaxed)) > QUIET {
-                tokio::task::yield_now().await;
+                for _ in 0..TURNS {
+                    tokio::task::yield_now().await;
+                }
             }
             if !open.gone.load(Ordering::Acquire) {
                 return Ok(open.clone());

@@ -1,4 +1,5 @@
 //! Many at once: nothing lost, nothing twice, and one order that explains every answer.
 
+pub(crate) mod lasting;
 pub(crate) mod linear;
 pub(crate) mod many;

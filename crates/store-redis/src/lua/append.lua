@@ -4,11 +4,12 @@
 --
 -- The client knows the row, and has judged the commit by it and sealed the row that it leads to. So whether the stored row is
 -- still that one is all that is asked here: its seal is a digest of everything but the three instants that only the server
--- knows, and who changes anything else changes the seal. If it is another one, or damaged, nothing is written, and the answer
--- is to ask commit.lua (0).
+-- knows, and who changes anything else changes the seal. What the commit leaves alone is compared as it is, so that no
+-- damage to it goes unnoticed; what the seal covers beside that is replaced by what the client knows. If the row is
+-- another one, or damaged, nothing is written, and the answer is to ask commit.lua (0).
 --
--- ARGV: the clock, then for each commit its header, the seal of the row, what `v` is to begin with, and its records from
--- their cursors on. KEYS: for each commit its run, and the shard's index of due runs if it extends the lease. What stands
+-- ARGV: the clock, then for each commit its header, the row's `r` and its seal, what `v` is to begin with, and its records
+-- from their cursors on. KEYS: for each commit its run, and the shard's index of due runs if it extends the lease. What stands
 -- where is told in common.lua.
 
 local call, sub, pack, unpack_ = redis.call, string.sub, struct.pack, struct.unpack
@@ -25,8 +26,9 @@ local answers, k, p = {}, 1, 2
 while p <= #ARGV do
   local keys, count, cursor, extends, ttl = unpack_('<BI4i8Bi8', ARGV[p])
   local key, done = KEYS[k], 0
-  local hot = call('HGET', key, 'v')
-  if hot and #hot == 220 and sub(hot, 1, 40) == ARGV[p + 1] then
+  local stored = call('HMGET', key, 'r', 'v')
+  local hot = stored[2]
+  if stored[1] == ARGV[p + 1] and hot and #hot == 220 and sub(hot, 1, 40) == ARGV[p + 2] then
     local until_, due, a, b = unpack_('<i8i8xxxxxxxxi8i8', hot, 181)
     if a == -1 - until_ and b == -1 - due then
       if extends > 0 then
@@ -39,12 +41,12 @@ while p <= #ARGV do
       end
       local times = pack('<i8i8i8i8i8i8', now, until_, due, -1 - now, -1 - until_, -1 - due)
       if count == 1 then
-        call('HSET', key, 'v', ARGV[p + 2] .. times, cursor + 1, stamp .. ARGV[p + 3])
+        call('HSET', key, 'v', ARGV[p + 3] .. times, cursor + 1, stamp .. ARGV[p + 4])
       else
-        local fields = { 'v', ARGV[p + 2] .. times }
+        local fields = { 'v', ARGV[p + 3] .. times }
         for n = 1, count do
           fields[2 * n + 1] = cursor + n
-          fields[2 * n + 2] = stamp .. ARGV[p + 2 + n]
+          fields[2 * n + 2] = stamp .. ARGV[p + 3 + n]
         end
         call('HSET', key, unpack(fields))
       end
@@ -52,6 +54,6 @@ while p <= #ARGV do
     end
   end
   answers[#answers + 1] = done
-  k, p = k + keys, p + 3 + count
+  k, p = k + keys, p + 4 + count
 end
 return answers

@@ -9,6 +9,7 @@ mod golden;
 mod ids;
 mod lost;
 mod prepare;
+mod reconnect;
 mod support;
 mod trips;
 mod url;
