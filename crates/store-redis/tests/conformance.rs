@@ -6,11 +6,16 @@ mod parts;
 #[path = "kit/world.rs"]
 mod world;
 
-use milepost_conformance::harness;
+use std::time::Duration;
+
+use milepost_conformance::{Tuning, harness};
 
 const CLUSTER: bool = false;
 
 fn main() -> std::process::ExitCode {
+    // Every write waits for a disk, which may be a busy one.
+    let mut tuning = Tuning::default();
+    tuning.timeout = Duration::from_secs(60);
     let redis = harness("redis", world::connect)
         .with_clock()
         .with_processes()
@@ -18,6 +23,7 @@ fn main() -> std::process::ExitCode {
         .with_flip(parts::flip)
         .with_removal(parts::remove)
         .with_server(world::kill, world::restart)
-        .with_secret(world::SECRET);
+        .with_secret(world::SECRET)
+        .with_tuning(tuning);
     world::with_shared_server(|| milepost_conformance::main(redis))
 }

@@ -7,6 +7,7 @@ mod crash;
 mod errors;
 mod golden;
 mod ids;
+mod listing;
 mod lost;
 mod prepare;
 mod reconnect;
