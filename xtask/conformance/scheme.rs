@@ -7,15 +7,24 @@ use std::io::ErrorKind;
 use anyhow::{Context, bail};
 use milepost::SqliteConfig;
 
+use crate::redis;
+
 /// A kind of URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Memory,
     Sqlite,
+    Redis,
+    RedisCluster,
 }
 
 /// Every scheme, as it stands in a URL.
-const SCHEMES: &[(&str, Scheme)] = &[("memory", Scheme::Memory), ("sqlite", Scheme::Sqlite)];
+const SCHEMES: &[(&str, Scheme)] = &[
+    ("memory", Scheme::Memory),
+    ("sqlite", Scheme::Sqlite),
+    ("redis", Scheme::Redis),
+    ("redis+cluster", Scheme::RedisCluster),
+];
 
 impl Scheme {
     /// That of a URL; the error lists those that there are.
@@ -37,6 +46,7 @@ impl Scheme {
     pub(crate) fn is_server(self) -> bool {
         match self {
             Self::Memory | Self::Sqlite => false,
+            Self::Redis | Self::RedisCluster => true,
         }
     }
 
@@ -44,6 +54,7 @@ impl Scheme {
     pub(crate) fn place(self, url: &str, scope: &str) -> String {
         let (base, parameters) = url.split_once('?').map_or((url, ""), |(base, rest)| (base, rest));
         let base = match self {
+            Self::Redis | Self::RedisCluster => return redis::place(base, parameters, scope),
             Self::Memory => base.to_owned(),
             Self::Sqlite => format!("{base}.{scope}"),
         };
@@ -55,6 +66,7 @@ impl Scheme {
         match self {
             Self::Memory => Ok(()),
             Self::Sqlite => urls.iter().try_for_each(|url| remove_sqlite(url)),
+            Self::Redis | Self::RedisCluster => redis::remove(urls),
         }
     }
 }
@@ -84,6 +96,12 @@ mod tests {
         let place = |url: &str| Scheme::of(url).unwrap().place(url, "mp_1");
         assert_eq!(place("sqlite:a/runs.db?synchronous=normal"), "sqlite:a/runs.db.mp_1?synchronous=normal");
         assert_eq!(place("sqlite:runs.db"), "sqlite:runs.db.mp_1");
+        let redis = "redis://h:1/2?prefix=milepost.mp_1&prepare=1";
+        assert_eq!(place("redis://h:1/2"), redis);
+        assert_eq!(
+            place("redis+cluster://a,b?wait=1&prefix=x"),
+            "redis+cluster://a,b?wait=1&prefix=x.mp_1&prepare=1"
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     Context, Harness, Scope, Verdict,
+    areas::concurrency::lasting,
     report::{CaseReport, Outcome},
     trace::Journal,
     trial::{Mode, Trial},
@@ -103,7 +104,7 @@ fn caught<T: Send + 'static>(
     harness: &Harness,
     work: impl Future<Output = Verdict<T>> + Send + 'static,
 ) -> Result<T, String> {
-    let limit = harness.tuning().timeout;
+    let limit = harness.tuning().timeout + lasting::asked();
     let task = runtime().spawn(work);
     let abort = task.abort_handle();
     match runtime().block_on(async { tokio::time::timeout(limit, task).await }) {

@@ -74,6 +74,7 @@ const AREAS: &[&[Case]] = &[
     concurrency::owners::CASES,
     concurrency::outsiders::CASES,
     concurrency::linear::CASES,
+    concurrency::lasting::CASES,
     // differential
     differential::CASES,
     // capabilities

@@ -7,9 +7,10 @@ use milepost_core::{Applied, Clash, Commit, Committed, Error, ErrorKind, Operati
 use redis::Value;
 
 use crate::{
-    answer::{self, Answer},
+    answer::{self, Answer, number},
     commit::Packed,
     error::{BACKEND, closed},
+    known::Known,
     layout::Keys,
     link::Call,
     row::{Found, Row},
@@ -33,12 +34,14 @@ struct Sent<'a> {
 impl<'a> Sent<'a> {
     fn new(inner: &Inner, commit: &'a Commit, whole: bool) -> Self {
         let keys = inner.keys(&commit.run);
-        let packed = Packed::new(&keys, commit, commit.digest(), inner.capabilities.limits.min_ttl, whole);
+        let known = if whole { None } else { inner.known.get(&commit.run) };
+        let packed = Packed::new(&keys, commit, inner.capabilities.limits.min_ttl, known.as_deref());
         Self { commit, keys, packed, floor: inner.seen.floor(&commit.run) }
     }
 }
 
-/// What a script says of a commit: its answer, or nothing if the script of plain commits leaves it to the other one.
+/// What a script says of a commit: its answer, or nothing if the row is not the known one, and the script that knows every
+/// commit is to be asked.
 type Verdict = Option<Committed>;
 
 /// Sends one commit.
@@ -47,8 +50,8 @@ pub(crate) async fn commit(inner: &Inner, commit: &Commit) -> Result<Committed> 
     settle(inner, commit, first.unwrap_or_else(|| Err(closed()))).await
 }
 
-/// The answer to a commit. One that is not plainly good is judged by the script that can refuse: the refusal and the
-/// head that goes with it are of one instant.
+/// The answer to a commit. If the row is another one than this handle knows, because somebody else has written to the run,
+/// the script that can refuse is asked: the refusal and the head that goes with it are of one instant.
 async fn settle(inner: &Inner, commit: &Commit, verdict: Result<Verdict>) -> Result<Committed> {
     if let Some(committed) = verdict? {
         return Ok(committed);
@@ -70,7 +73,7 @@ pub(crate) async fn commit_many(inner: &Inner, commits: Vec<Commit>) -> Vec<Resu
                 let sent = Sent::new(inner, commit, false);
                 // In a cluster a script keeps to one slot, and with that to one shard.
                 let shard = if inner.link.is_cluster() { crate::layout::shard(&commit.run) } else { 0 };
-                groups.entry((shard, sent.packed.plain)).or_default().push((place, sent));
+                groups.entry((shard, sent.packed.plain.is_some())).or_default().push((place, sent));
             }
             Err(error) => answers[place] = Some(Err(error.with_applied(Applied::No))),
         }
@@ -138,28 +141,42 @@ async fn perform(inner: &Inner, commits: &[Commit], batch: Batch<'_>) -> Vec<(us
 /// One call of the script that they take, with the commits' verdicts in their order.
 async fn call(inner: &Inner, mut batch: Vec<Sent<'_>>) -> Vec<Result<Verdict>> {
     let (mut args, mut keys) = (vec![inner.now()], Vec::new());
-    let mut script = &scripts::APPEND;
+    let plain = batch.iter().all(|sent| sent.packed.plain.is_some());
+    let script = if plain { &scripts::APPEND } else { &scripts::COMMIT };
     for sent in &mut batch {
         args.append(&mut sent.packed.args);
         keys.append(&mut sent.packed.keys);
-        if !sent.packed.plain {
-            script = &scripts::COMMIT;
-        }
     }
     let answers = inner.link.call(&Call { script, keys, args, writes: true }).await.and_then(answer::list);
     match answers {
         Ok(answers) if answers.len() == batch.len() => {
-            batch.iter().zip(answers).map(|(sent, answer)| read_verdict(inner, sent, answer)).collect()
+            batch.into_iter().zip(answers).map(|(sent, answer)| read_verdict(inner, sent, answer)).collect()
         }
         Ok(_) => batch.iter().map(|_| Err(closed().with_applied(Applied::Maybe))).collect(),
         Err(error) => batch.iter().map(|_| Err(error.repeat())).collect(),
     }
 }
 
-fn read_verdict(inner: &Inner, sent: &Sent<'_>, answer: Value) -> Result<Verdict> {
-    let verdict = Answer::read(answer).and_then(|answer| judge(inner, sent, answer));
+fn read_verdict(inner: &Inner, mut sent: Sent<'_>, answer: Value) -> Result<Verdict> {
+    let verdict = match sent.packed.plain.take() {
+        Some(next) => number(&answer).map(|done| appended(inner, sent.commit, next, done == 1)),
+        None => Answer::read(answer).and_then(|answer| judge(inner, &sent, answer)),
+    };
     // Every refusal of the script, of damaged data too, comes before its first write.
     verdict.map_err(|error| if error.applied().is_none() { error.with_applied(Applied::No) } else { error })
+}
+
+/// What the script of plain commits says: the row is the one that the commit leads to, or it was another one before.
+fn appended(inner: &Inner, commit: &Commit, next: Known, done: bool) -> Verdict {
+    if !done {
+        inner.known.forget(&commit.run);
+        return None;
+    }
+    let committed = next.committed();
+    inner.known.learn(&commit.run, next.into());
+    inner.seen.saw(&commit.run, commit.fence.incarnation, committed.version);
+    inner.followers.notify(&commit.run);
+    Some(committed)
 }
 
 fn judge(inner: &Inner, sent: &Sent<'_>, mut answer: Answer) -> Result<Verdict> {
@@ -171,11 +188,14 @@ fn judge(inner: &Inner, sent: &Sent<'_>, mut answer: Answer) -> Result<Verdict> 
             let committed = Committed { version: answer.unsigned()?, cursor: answer.unsigned()?, replayed };
             inner.seen.saw(run, commit.fence.incarnation, committed.version);
             if !replayed {
+                match answer.bytes().and_then(|stored| Row::read(&sent.keys, &stored)) {
+                    Ok(row) => inner.known.read(run, &row),
+                    Err(_) => inner.known.forget(run),
+                }
                 inner.followers.notify(run);
             }
             Ok(Some(committed))
         }
-        answer::RETRY => Ok(None),
         answer::NOT_FOUND => Err(Refusal::NotFound.into()),
         answer::ID_REUSED => Err(Refusal::IdReused.into()),
         answer::FENCED => {

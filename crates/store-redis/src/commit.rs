@@ -9,10 +9,14 @@ use milepost_core::{Commit, Digest, LeaseChange, Outcome, RecordId, Retain};
 
 use crate::{
     entry::{pack_blob, pack_record, pack_snapshot},
+    known::Known,
     layout::Keys,
     pack::Packer,
     row::{NONE, instant, pack_fence, pack_note, pack_outcome, position, span, state},
 };
+
+/// The script of plain commits takes so many records at most.
+const MOST_PLAIN: usize = 1_000;
 
 /// A commit as the script takes it.
 pub(crate) struct Packed {
@@ -20,25 +24,58 @@ pub(crate) struct Packed {
     pub(crate) args: Vec<Vec<u8>>,
     /// The blobs that records name and that the commit does not carry, in their order.
     pub(crate) named: Vec<Digest>,
-    /// Records and a lease that stays or is extended, and nothing else.
-    pub(crate) plain: bool,
+    /// The row that a plain commit leads to. A commit is plain if it has records and a lease that stays or is extended, nothing
+    /// else, and goes upon a row that the handle knows.
+    pub(crate) plain: Option<Known>,
 }
 
 impl Packed {
-    /// For the script that knows every commit, if `whole` or if it takes that one; else for the one of plain commits.
-    pub(crate) fn new(keys: &Keys, commit: &Commit, digest: Digest, min_ttl: Duration, whole: bool) -> Self {
-        let further = Further::of(commit);
+    /// For the script of plain commits, if it is one upon the known row; else for the one that knows every commit.
+    pub(crate) fn new(keys: &Keys, commit: &Commit, min_ttl: Duration, known: Option<&Known>) -> Self {
+        let (further, digest) = (Further::of(commit), commit.digest());
+        let released = matches!(commit.lease, LeaseChange::Release(_));
+        let plain = further.is_none() && !released && commit.records.len() <= MOST_PLAIN;
+        match known.filter(|known| plain && known.takes(commit)) {
+            Some(known) => Self::plain(keys, commit, digest, min_ttl, known),
+            None => Self::whole(keys, commit, digest, min_ttl, further),
+        }
+    }
+
+    fn plain(keys: &Keys, commit: &Commit, digest: Digest, min_ttl: Duration, known: &Known) -> Self {
+        let (run, incarnation) = (&commit.run, commit.fence.incarnation);
+        let next = known.after(keys, commit, digest);
+        let extends = match commit.lease {
+            LeaseChange::Extend(ttl) => Some(span(ttl.max(min_ttl))),
+            _ => None,
+        };
+        let mut keys = vec![keys.run(), keys.due()];
+        keys.truncate(1 + usize::from(extends.is_some()));
+        let mut header = Packer::default();
+        header.byte(keys.len() as u8).u32(count(commit.records.len())).i64(position(known.cursor));
+        header.byte(extends.map_or(0, |_| 1 + u8::from(known.draft))).i64(extends.unwrap_or(0));
+        let mut args = vec![header.0, known.rest(), known.seal(), next.stored()];
+        let records = commit.records.iter().zip(known.places(commit));
+        args.extend(records.map(|(record, place)| pack_record(&place, run, incarnation, record)));
+        Self { keys, args, named: Vec::new(), plain: Some(next) }
+    }
+
+    fn whole(
+        keys: &Keys,
+        commit: &Commit,
+        digest: Digest,
+        min_ttl: Duration,
+        further: Option<Further<'_>>,
+    ) -> Self {
         let (run, incarnation) = (&commit.run, commit.fence.incarnation);
         let mut args = vec![Vec::new()];
         args.extend(further.as_ref().map(Further::header));
-        args.extend(commit.records.iter().map(|record| pack_record(run, incarnation, record)));
+        args.extend(commit.records.iter().map(|record| pack_record(&[], run, incarnation, record)));
         let has_further = further.is_some();
         let (more, named) = further.map_or_else(Default::default, |further| further.parts(commit));
         args.extend(more);
-        let plain = !whole && !has_further && !matches!(commit.lease, LeaseChange::Release(_));
-        let keys = if plain { keys.few() } else { keys.all() };
+        let keys = keys.all();
         args[0] = header(commit, digest, min_ttl, has_further, args.len(), keys.len());
-        Self { keys, args, named, plain }
+        Self { keys, args, named, plain: None }
     }
 
     pub(crate) fn size(&self) -> usize {
@@ -50,7 +87,7 @@ fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// `HEADER` of `commit.lua`, and what `append.lua` begins with.
+/// `HEADER` of `commit.lua`.
 fn header(
     commit: &Commit,
     digest: Digest,

@@ -3,12 +3,14 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use milepost_core::{Clock, Error, ErrorKind, Ids, Operation, Result, SystemIds};
-use redis::{Client, IntoConnectionInfo, cluster::ClusterClientBuilder};
+use redis::IntoConnectionInfo;
 
 use crate::{
     RedisStore,
+    cluster::Cluster,
     error::{BACKEND, from_driver},
     link::{Confirm, Link, Target},
+    node::{Node, Patience},
     server,
 };
 
@@ -257,23 +259,21 @@ impl RedisConfig {
         #[cfg(feature = "tls")]
         let _ = rustls::crypto::ring::default_provider().install_default();
         let target = self.target().map_err(|error| from_driver(&error))?;
-        Ok(Link::new(target, self.timeout, self.confirm()))
+        Ok(Link::new(target, self.confirm()))
     }
 
     fn target(&self) -> redis::RedisResult<Target> {
+        let waits = self.confirm().map_or(Duration::ZERO, |confirm| confirm.timeout);
+        let patience = Patience { connect: self.timeout, answer: self.timeout + waits };
+        let each = self.nodes.iter().map(|node| node.as_str().into_connection_info());
+        let mut infos = each.collect::<redis::RedisResult<Vec<_>>>()?;
         match &self.kind {
-            Kind::Single => {
-                let client = Client::open(self.nodes.first().map_or("", String::as_str))?;
-                Ok(Target::Single(Box::new(client)))
-            }
-            Kind::Cluster => {
-                let nodes = self.nodes.iter().map(String::as_str);
-                let builder = ClusterClientBuilder::new(nodes).connection_timeout(self.timeout);
-                let waits = self.confirm().map_or(Duration::ZERO, |confirm| confirm.timeout);
-                Ok(Target::Cluster(Box::new(builder.response_timeout(self.timeout + waits).build()?)))
-            }
+            Kind::Single => Ok(Target::Single(Node::at(infos.remove(0), patience)?)),
+            Kind::Cluster => Ok(Target::Cluster(Cluster::new(infos, patience))),
             #[cfg(feature = "sentinel")]
-            Kind::Sentinel(sentinels) => sentinel_client(&self.nodes, sentinels),
+            Kind::Sentinel(sentinels) => {
+                Ok(Target::Single(Node::of_sentinels(sentinel_client(infos, sentinels)?, patience)))
+            }
         }
     }
 
@@ -341,19 +341,22 @@ fn sentinels(rest: &str) -> Result<(Kind, Vec<String>)> {
 }
 
 #[cfg(feature = "sentinel")]
-fn sentinel_client(nodes: &[String], sentinels: &Sentinels) -> redis::RedisResult<Target> {
+fn sentinel_client(
+    infos: Vec<redis::ConnectionInfo>,
+    sentinels: &Sentinels,
+) -> redis::RedisResult<redis::sentinel::SentinelClient> {
     use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
-    let addresses: redis::RedisResult<Vec<_>> =
-        nodes.iter().map(|node| Ok(node.as_str().into_connection_info()?.addr().clone())).collect();
+    let addresses: Vec<_> = infos.iter().map(|info| info.addr().clone()).collect();
     let mut builder =
-        SentinelClientBuilder::new(addresses?, sentinels.master.clone(), SentinelServerType::Master)?;
+        SentinelClientBuilder::new(addresses, sentinels.master.clone(), SentinelServerType::Master)?;
+    builder = builder.set_client_to_redis_protocol(redis::ProtocolVersion::RESP3);
     if let Some(user) = &sentinels.user {
         builder = builder.set_client_to_redis_username(user);
     }
     if let Some(password) = &sentinels.password {
         builder = builder.set_client_to_redis_password(password);
     }
-    Ok(Target::Sentinel(Box::new(tokio::sync::Mutex::new(builder.build()?))))
+    builder.build()
 }
 
 fn duration(text: &str) -> Option<Duration> {

@@ -1,7 +1,8 @@
 //! What is stored one by one: records, messages, snapshots and blobs, each with a checksum that binds it to its place.
 //!
 //! A record and a message get their instant and their position from the server, so the client's checksum is made without
-//! them, and the script binds them by a digest of its own in front.
+//! them. They stand in front: those of a record each beside its inversion, those of a message with a digest of the script's,
+//! because its sender does not know the life of the run that it is bound to.
 
 use bytes::Bytes;
 use milepost_core::{
@@ -14,12 +15,17 @@ use crate::pack::{Packer, Unpacker, length};
 /// The instant that a client's checksum is made with.
 const UNKNOWN: Timestamp = Timestamp(0);
 
-/// A record as the client gives it to the script.
-pub(crate) fn pack_record(run: &RunId, incarnation: Incarnation, record: &NewRecord) -> Vec<u8> {
+/// A record as the client gives it to the script, behind its place if that is known.
+pub(crate) fn pack_record(
+    place: &[u8],
+    run: &RunId,
+    incarnation: Incarnation,
+    record: &NewRecord,
+) -> Vec<u8> {
     let placed = record.clone().at(0, UNKNOWN);
     let mut packed = Packer::default();
-    packed.0.reserve(128 + record.body.len());
-    packed.raw(&placed.checksum(run, incarnation).0).u32(length(&record.body));
+    packed.0.reserve(160 + record.body.len());
+    packed.raw(place).raw(&placed.checksum(run, incarnation).0).u32(length(&record.body));
     pack_name(&mut packed, record.kind.as_str());
     pack_name(&mut packed, record.id.as_ref().map_or("", RecordId::as_str));
     packed.u32(u32::try_from(record.blobs.len()).unwrap_or(u32::MAX));
@@ -35,10 +41,34 @@ fn pack_name(packed: &mut Packer, name: &str) {
     packed.byte(name.len() as u8).raw(name.as_bytes());
 }
 
-/// What the script has put in front, bound to the client's checksum.
+/// What the script has put in front of a record, each number beside its inversion.
+struct Place {
+    at: Timestamp,
+    cursor: Cursor,
+}
+
+impl Place {
+    fn unpack(next: &mut Unpacker) -> Option<Self> {
+        let (at, inverted_at) = (next.i64()?, next.i64()?);
+        let (cursor, total) = (next.i64()?, next.i64()?);
+        let sound = inverted_at == !at && next.i64()? == !cursor && next.i64()? == !total;
+        sound.then_some(Self { at: Timestamp(at), cursor: u64::try_from(cursor).ok()? })
+    }
+}
+
+/// The cursor of a record and the bytes of all records up to it, as the script of plain commits takes them from the client.
+pub(crate) fn pack_place(cursor: i64, total: i64) -> [u8; 32] {
+    let mut packed = [0; 32];
+    for (at, number) in [cursor, total, !cursor, !total].into_iter().enumerate() {
+        packed[8 * at..8 * at + 8].copy_from_slice(&number.to_le_bytes());
+    }
+    packed
+}
+
+/// What the script has put in front of a message, bound to the life of its run and to the client's checksum.
 struct Stamp {
     at: Timestamp,
-    position: u64,
+    number: u64,
     checksum: [u8; 16],
 }
 
@@ -54,7 +84,7 @@ impl Stamp {
             return None;
         }
         let mut stamp = Unpacker::new(stamp);
-        Some(Self { at: Timestamp(stamp.i64()?), position: stamp.u64()?, checksum })
+        Some(Self { at: Timestamp(stamp.i64()?), number: stamp.u64()?, checksum })
     }
 }
 
@@ -66,7 +96,8 @@ pub(crate) fn unpack_record(
     raw: Bytes,
 ) -> Option<Record> {
     let mut next = Unpacker::new(raw);
-    let stamp = Stamp::unpack(&mut next, &[])?;
+    let place = Place::unpack(&mut next)?;
+    let checksum: [u8; 16] = next.array()?;
     let length = next.u32()?;
     let kind = Kind::new(next.name()?).ok()?;
     let id = next.name()?;
@@ -76,10 +107,10 @@ pub(crate) fn unpack_record(
     let blobs = names.as_chunks::<32>().0.iter().map(|name| Digest(*name)).collect();
     let body = next.rest();
     let record = Record { cursor: 0, kind, body, at: UNKNOWN, id, blobs };
-    let sound = stamp.position == cursor
+    let sound = place.cursor == cursor
         && record.body.len() == length as usize
-        && record.checksum(run, incarnation).0 == stamp.checksum;
-    sound.then_some(Record { cursor, at: stamp.at, ..record })
+        && record.checksum(run, incarnation).0 == checksum;
+    sound.then_some(Record { cursor, at: place.at, ..record })
 }
 
 /// A message as the client gives it to the script. Its sender may not know the life of the run, and nobody its number.
@@ -109,7 +140,7 @@ pub(crate) fn unpack_message(run: &RunId, incarnation: Incarnation, raw: Bytes) 
     let message = Message { number: 0, id, key, kind, body, at: UNKNOWN };
     let sound =
         message.body.len() == length as usize && message.checksum(run, Incarnation(0)).0 == stamp.checksum;
-    sound.then_some(Message { number: stamp.position, at: stamp.at, ..message })
+    sound.then_some(Message { number: stamp.number, at: stamp.at, ..message })
 }
 
 pub(crate) fn pack_snapshot(run: &RunId, incarnation: Incarnation, snapshot: &Snapshot) -> Vec<u8> {

@@ -1,6 +1,5 @@
 //! Which index a listing walks.
 
-use futures_util::future::try_join_all;
 use milepost_core::{Head, Order, Query, Result, Status, Timestamp};
 use redis::Value;
 
@@ -82,8 +81,8 @@ impl Index {
         }
     }
 
-    /// The next members of some shards. One server is asked once for all of them; in a cluster each is asked by itself,
-    /// because a script keeps to one slot, but all at the same time.
+    /// The next members of some shards. One server is asked once for all of them; in a cluster a script keeps to one slot,
+    /// so there is one for each shard, and each node is sent all of its own at once.
     pub(crate) async fn fetch(
         &self,
         inner: &Inner,
@@ -93,14 +92,23 @@ impl Index {
     ) -> Result<Vec<Page>> {
         let prefix = prefix.filter(|_| order == Order::Id).unwrap_or("").as_bytes();
         if !inner.link.is_cluster() {
-            return self.ask(inner, order, prefix, &wanted).await;
+            let answers = list(inner.link.call(&self.call(inner, order, prefix, &wanted)).await?)?;
+            if answers.len() != wanted.len() {
+                return Err(damaged());
+            }
+            return wanted.iter().zip(answers).map(|(one, answer)| page(one, answer)).collect();
         }
-        let each = wanted.iter().map(|one| self.ask(inner, order, prefix, std::slice::from_ref(one)));
-        let pages: Vec<Vec<Page>> = try_join_all(each).await?;
-        Ok(pages.into_iter().flatten().collect())
+        let each = wanted.iter().map(|one| self.call(inner, order, prefix, std::slice::from_ref(one)));
+        let answers = inner.link.call_all(each.collect()).await?;
+        let each = wanted.iter().zip(answers).map(|(one, answer)| {
+            let answer = list(answer)?.into_iter().next().ok_or_else(damaged)?;
+            page(one, answer)
+        });
+        each.collect()
     }
 
-    async fn ask(&self, inner: &Inner, order: Order, prefix: &[u8], wanted: &[Wanted]) -> Result<Vec<Page>> {
+    /// What is asked of some shards, of one on a cluster.
+    fn call(&self, inner: &Inner, order: Order, prefix: &[u8], wanted: &[Wanted]) -> Call<'static> {
         let (by_id, by_instant) = self.names(order);
         let before = behind(prefix).map_or_else(|| b"+".to_vec(), |end| [b"(", &end[..]].concat());
         let instant = by_instant.map_or_else(String::new, |(_, instant)| instant.to_string());
@@ -115,12 +123,7 @@ impl Index {
             });
             args.push(one.asked.to_string().into());
         }
-        let call = Call { script: &scripts::PAGES, keys, args, writes: false };
-        let answers = list(inner.link.call(&call).await?)?;
-        if answers.len() != wanted.len() {
-            return Err(damaged());
-        }
-        wanted.iter().zip(answers).map(|(one, answer)| page(one, answer)).collect()
+        Call { script: &scripts::PAGES, keys, args, writes: false }
     }
 }
 

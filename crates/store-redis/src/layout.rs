@@ -18,8 +18,7 @@ pub(crate) const SHARDS: u16 = 256;
 /// The version of the layout and of everything that is packed into values.
 pub(crate) const FORMAT: u64 = 1;
 
-/// The letters of a run's parts that stand before and behind the index of due runs, in the order of `common.lua`.
-const FIRST_PARTS: [char; 2] = ['r', 'l'];
+/// The letters of a run's parts that stand behind its hash and the index of due runs, in the order of `common.lua`.
 const FURTHER_PARTS: [char; 11] = ['c', 'o', 'd', 's', 't', 'b', 'e', 'm', 'n', 'k', 'i'];
 
 /// The indexes that every shard has, in the order of `common.lua`; the runs' ids are their members, but for `new`,
@@ -76,12 +75,18 @@ impl Keys {
         index(&self.prefix, self.shard, name)
     }
 
-    pub(crate) fn row(&self) -> Vec<u8> {
+    pub(crate) fn shard(&self) -> u16 {
+        self.shard
+    }
+
+    /// The hash with the row and the records.
+    pub(crate) fn run(&self) -> Vec<u8> {
         self.part('r')
     }
 
-    pub(crate) fn log(&self) -> Vec<u8> {
-        self.part('l')
+    /// The index of due runs of the run's shard.
+    pub(crate) fn due(&self) -> Vec<u8> {
+        self.index("due")
     }
 
     pub(crate) fn cold(&self) -> Vec<u8> {
@@ -92,16 +97,9 @@ impl Keys {
         self.part('i')
     }
 
-    /// What a commit of records alone touches: the row, the log and the index of due runs.
-    pub(crate) fn few(&self) -> Vec<Vec<u8>> {
-        let mut keys: Vec<Vec<u8>> = FIRST_PARTS.iter().map(|letter| self.part(*letter)).collect();
-        keys.push(self.index("due"));
-        keys
-    }
-
     /// Every key that does not depend on the run's info.
     pub(crate) fn all(&self) -> Vec<Vec<u8>> {
-        let mut keys = self.few();
+        let mut keys = vec![self.run(), self.due()];
         keys.extend(FURTHER_PARTS.iter().map(|letter| self.part(*letter)));
         keys.extend(INDEXES.iter().map(|name| self.index(name)));
         keys
@@ -119,23 +117,23 @@ impl Keys {
 
     /// What a head is made of.
     pub(crate) fn head(&self) -> Vec<Vec<u8>> {
-        vec![self.row(), self.cold(), self.info(), self.part('o'), self.index("all")]
+        vec![self.run(), self.cold(), self.info(), self.part('o'), self.index("all")]
     }
 
     pub(crate) fn records(&self) -> Vec<Vec<u8>> {
-        vec![self.row(), self.log()]
+        vec![self.run()]
     }
 
     pub(crate) fn messages(&self) -> Vec<Vec<u8>> {
-        vec![self.row(), self.part('m'), self.part('n')]
+        vec![self.run(), self.part('m'), self.part('n')]
     }
 
     pub(crate) fn snapshots(&self) -> Vec<Vec<u8>> {
-        vec![self.row(), self.part('s'), self.part('t')]
+        vec![self.run(), self.part('s'), self.part('t')]
     }
 
     pub(crate) fn blobs(&self) -> Vec<Vec<u8>> {
-        vec![self.row(), self.part('b'), self.part('e')]
+        vec![self.run(), self.part('b'), self.part('e')]
     }
 }
 

@@ -34,8 +34,10 @@
 //! [`ErrorKind::NotPrepared`].
 //!
 //! The store talks over one connection, or one to each node of a cluster, that all clones of a handle share and that is made
-//! again when it was cut. A request that was on its way then is [`ErrorKind::Unavailable`] with [`Applied::Maybe`], to be
-//! settled by sending it again under its id. Nothing is retried here.
+//! again when it was cut: what was not sent yet is sent by the new one, and a read that was on its way is asked again. A write
+//! that was on its way is [`ErrorKind::Unavailable`] with [`Applied::Maybe`], to be settled by sending it again under its
+//! id. Otherwise nothing is retried here. The nodes of a cluster say themselves who has which slots, and a write that one of
+//! them has turned away is sent to the other.
 //!
 //! # What `Ok` promises
 //!
@@ -65,15 +67,23 @@
 //! the row, which alone says what the run has, is written last. `commit_many` sends many in one call, on a
 //! cluster those of one shard, and the calls side by side.
 //!
+//! A handle remembers the rows of the runs that it drives. A commit of records and the lease alone is then judged and sealed
+//! here, and its script only compares the stored row with the remembered one and writes row and records by one `HSET`. Where
+//! somebody else has written to the run meanwhile (a message, another handle), it writes nothing, and the commit goes
+//! to the script that can judge it, which is a second trip.
+//!
 //! A run belongs to one of 256 shards. Its keys and the indexes of its shard share a slot of a cluster, so the script that
-//! changes a run changes the indexes too: they are exact. A listing walks the shards side by side and merges them.
+//! changes a run changes the indexes too: they are exact. A listing walks the shards side by side and merges them: one request
+//! for a page of all their indexes and one for a page of heads, on a cluster one to each node.
 //!
 //! # What is verified
 //!
-//! Every body has the client's checksum, bound to its run, life and place; what the server adds, the instant and the
-//! position, is bound to that by a digest, and the row has one over all of it. The row counts what the run has elsewhere:
-//! a lost record, snapshot, blob, message, record id or message key is [`ErrorKind::Corrupt`]. Not told is a lost entry of a
-//! shard's index, without which a listing lacks the run, and the loss of all of a run's keys and index entries together.
+//! Every body has the client's checksum, bound to its run and life, that of a snapshot or a blob to its place too. A record's
+//! instant and cursor, which the server adds, and the row's instants stand beside their inversions; the rest of the row has a
+//! digest. The row counts what the run has elsewhere: a lost record, snapshot, blob, message, record id or message key is
+//! [`ErrorKind::Corrupt`]. Not told are a lost entry of a shard's index, without which a listing lacks the run, the loss of
+//! all of a run's keys and index entries together, and a changed place of a waiting message in their order to a reader of
+//! only some of them.
 //!
 //! # Limits
 //!
@@ -95,15 +105,18 @@
 
 mod answer;
 mod batch;
+mod cluster;
 mod commit;
 mod config;
 mod entry;
 mod error;
 mod follow;
 mod index;
+mod known;
 mod layout;
 mod link;
 mod list;
+mod node;
 mod pack;
 mod read;
 mod row;

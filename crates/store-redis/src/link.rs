@@ -1,25 +1,23 @@
-//! The way to the server: one connection that everybody shares, made again when it was cut, or the cluster's.
+//! The way to the server or to the nodes of a cluster.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::try_join_all;
 use milepost_core::{Applied, Error, ErrorKind, Result};
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
-    aio::{ConnectionLike, MultiplexedConnection},
-    cluster::ClusterClient,
-    cluster_async::ClusterConnection,
+use redis::{Cmd, RedisError, ServerErrorKind, Value};
+
+use crate::{
+    cluster::{Cluster, slot},
+    error,
+    node::{Failed, Node, Request},
+    scripts::Script,
 };
-use tokio::sync::Mutex;
 
-use crate::{error, scripts::Script};
-
-/// Where connections are made to.
+/// Where requests go to.
+#[derive(Debug)]
 pub(crate) enum Target {
-    Single(Box<Client>),
-    Cluster(Box<ClusterClient>),
-    #[cfg(feature = "sentinel")]
-    Sentinel(Box<Mutex<redis::sentinel::SentinelClient>>),
+    Single(Node),
+    Cluster(Cluster),
 }
 
 /// How many replicas, and whose disks, have to have a write before it is acknowledged.
@@ -32,44 +30,10 @@ pub(crate) struct Confirm {
 }
 
 /// The way to the server.
+#[derive(Debug)]
 pub(crate) struct Link {
     target: Target,
-    timeout: Duration,
     confirm: Option<Confirm>,
-    /// The connection with its number, so that who finds it cut does not drop a newer one.
-    shared: Mutex<(u64, Option<Connection>)>,
-}
-
-#[derive(Clone)]
-enum Connection {
-    Single(MultiplexedConnection),
-    Cluster(ClusterConnection),
-}
-
-impl Connection {
-    async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
-        let answer = match self {
-            Connection::Single(connection) => connection.send_packed_command(command).await,
-            Connection::Cluster(connection) => connection.req_packed_command(command).await,
-        };
-        answer.and_then(Value::extract_error)
-    }
-
-    async fn send_all(&mut self, pipeline: &Pipeline, count: usize) -> RedisResult<Vec<Value>> {
-        match self {
-            Connection::Single(connection) => connection.send_packed_commands(pipeline, 0, count).await,
-            Connection::Cluster(connection) => connection.req_packed_commands(pipeline, 0, count).await,
-        }
-    }
-}
-
-impl fmt::Debug for Link {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link")
-            .field("timeout", &self.timeout)
-            .field("confirm", &self.confirm)
-            .finish_non_exhaustive()
-    }
 }
 
 /// What is asked of a script.
@@ -91,91 +55,66 @@ impl Call<'_> {
         command
     }
 
-    fn failed(&self, failure: &RedisError) -> Error {
-        let told = error::from_driver(failure);
-        if self.writes { told.with_applied(error::applied(failure)) } else { told }
+    /// By the digest that the server knows the script by.
+    fn known(&self) -> Cmd {
+        self.command("EVALSHA", &self.script.sha)
+    }
+
+    fn slot(&self) -> u16 {
+        self.keys.first().map_or(0, |key| slot(key))
+    }
+
+    fn failed(&self, failed: &Failed) -> Error {
+        let told = match failed.error.kind() {
+            redis::ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) if failed.moving => {
+                Error::new(ErrorKind::Busy, "a part of the cluster is being moved")
+                    .with_source(failed.error.to_string())
+            }
+            _ => error::from_driver(&failed.error),
+        };
+        let applied = if failed.sent { error::applied(&failed.error) } else { Applied::No };
+        if self.writes { told.with_applied(applied) } else { told }
     }
 }
 
+fn is_unknown(error: &RedisError) -> bool {
+    error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
 impl Link {
-    pub(crate) fn new(target: Target, timeout: Duration, confirm: Option<Confirm>) -> Self {
-        Self { target, timeout, confirm, shared: Mutex::new((0, None)) }
+    pub(crate) fn new(target: Target, confirm: Option<Confirm>) -> Self {
+        Self { target, confirm }
     }
 
     pub(crate) fn is_cluster(&self) -> bool {
         matches!(self.target, Target::Cluster(_))
     }
 
-    /// The shared connection, made if there is none.
-    async fn connection(&self) -> RedisResult<(u64, Connection)> {
-        let mut shared = self.shared.lock().await;
-        let (number, slot) = &mut *shared;
-        if slot.is_none() {
-            *slot = Some(self.connect().await?);
-            *number += 1;
+    async fn ask(&self, slot: u16, request: Request<'_>, repeatable: bool) -> Result<Vec<Value>, Failed> {
+        match &self.target {
+            Target::Single(node) => node.ask(request, repeatable).await,
+            Target::Cluster(cluster) => cluster.ask(slot, request, repeatable).await,
         }
-        Ok((*number, slot.clone().expect("it has just been made")))
     }
 
-    fn connect(&self) -> BoxFuture<'_, RedisResult<Connection>> {
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(self.timeout)).set_response_timeout(
-                Some(self.timeout + self.confirm.map_or(Duration::ZERO, |confirm| confirm.timeout)),
-            );
-        Box::pin(async move {
-            match &self.target {
-                Target::Single(client) => {
-                    let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-                    Ok(Connection::Single(connection))
-                }
-                Target::Cluster(client) => Ok(Connection::Cluster(client.get_async_connection().await?)),
-                #[cfg(feature = "sentinel")]
-                Target::Sentinel(client) => {
-                    let connection = client.lock().await.get_async_connection_with_config(&config).await?;
-                    Ok(Connection::Single(connection))
-                }
+    /// Sends a command that is no script and may be repeated; on a cluster to the node that has the key.
+    pub(crate) async fn send(&self, command: &Cmd, key: &[u8]) -> Result<Value> {
+        let answers = self.ask(slot(key), Request::One(command), true).await;
+        let answers = answers.map_err(|failed| error::from_driver(&failed.error))?;
+        Ok(answers.into_iter().next().unwrap_or(Value::Nil))
+    }
+
+    /// Sends such a command to every master of a cluster, or to the one server.
+    pub(crate) async fn send_to_masters(&self, command: &Cmd) -> Result<Vec<Value>, RedisError> {
+        let masters = match &self.target {
+            Target::Single(node) => {
+                return node.ask(Request::One(command), true).await.map_err(|failed| failed.error);
             }
-        })
-    }
-
-    /// A connection that was cut makes way for a new one.
-    async fn drop_cut(&self, number: u64, failure: &RedisError) {
-        let cut = failure.is_unrecoverable_error() || failure.is_io_error() && !failure.is_timeout();
-        // A master that became a replica is looked for anew, where somebody knows who is master now.
-        let demoted = failure.kind() == redis::ErrorKind::Server(ServerErrorKind::ReadOnly);
-        if !(cut || demoted) || self.is_cluster() {
-            return;
-        }
-        let mut shared = self.shared.lock().await;
-        if shared.0 == number {
-            shared.1 = None;
-        }
-    }
-
-    /// Sends a command that is no script.
-    pub(crate) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        let (number, mut connection) = self.connection().await?;
-        let answer = connection.send(command).await;
-        if let Err(failure) = &answer {
-            self.drop_cut(number, failure).await;
-        }
-        answer
-    }
-
-    /// Sends a command to every master of a cluster, or to the one server.
-    pub(crate) async fn send_to_masters(&self, command: &Cmd) -> RedisResult<Vec<Value>> {
-        use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
-        let (_, connection) = self.connection().await?;
-        let Connection::Cluster(mut connection) = connection else {
-            return Ok(vec![self.send(command).await?]);
+            Target::Cluster(cluster) => cluster.masters().await?,
         };
-        let routing = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
-        let answer = connection.route_command(command.clone(), routing).await?;
-        Ok(match answer {
-            Value::Map(nodes) => nodes.into_iter().map(|(_, answer)| answer).collect(),
-            Value::Array(answers) => answers,
-            other => vec![other],
-        })
+        let each = masters.iter().map(|node| node.ask(Request::One(command), true));
+        let answers = try_join_all(each).await.map_err(|failed| failed.error)?;
+        Ok(answers.into_iter().flatten().collect())
     }
 
     /// Runs a script; a server that does not know it yet is told.
@@ -184,34 +123,74 @@ impl Link {
     ///
     /// What the driver says; of a call that may write, with whether it has.
     pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Value> {
-        let connected = self.connection().await;
-        let (number, mut connection) = connected.map_err(|failure| {
-            let told = error::from_driver(&failure);
-            if call.writes { told.with_applied(Applied::No) } else { told }
-        })?;
-        let answer = match self.run(&mut connection, &call.command("EVALSHA", &call.script.sha)).await {
-            Err(failure) if failure.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.run(&mut connection, &call.command("EVAL", &call.script.source)).await
+        let answer = match self.run(call, &call.known()).await {
+            Err(failed) if is_unknown(&failed.error) => {
+                self.run(call, &call.command("EVAL", &call.script.source)).await
             }
             answer => answer,
         };
         match answer {
-            Ok((value, confirmed)) => {
-                if call.writes && !confirmed {
-                    return Err(unconfirmed());
-                }
-                Ok(value)
-            }
-            Err(failure) => {
-                self.drop_cut(number, &failure).await;
-                Err(call.failed(&failure))
-            }
+            Ok((_, false)) => Err(unconfirmed()),
+            Ok((value, true)) => Ok(value),
+            Err(failed) => Err(call.failed(&failed)),
         }
     }
 
-    /// Sends one script call, and behind it on the same connection the wait for its confirmation if one is asked for.
-    async fn run(&self, connection: &mut Connection, command: &Cmd) -> RedisResult<(Value, bool)> {
-        let Some(confirm) = self.confirm else { return Ok((connection.send(command).await?, true)) };
+    /// Runs scripts that only read: those of one node in one trip, the nodes side by side.
+    ///
+    /// # Errors
+    ///
+    /// What the driver says of the first one that fails.
+    pub(crate) async fn call_all(&self, calls: Vec<Call<'_>>) -> Result<Vec<Value>> {
+        let Target::Cluster(cluster) = &self.target else {
+            return try_join_all(calls.iter().map(|call| self.call(call))).await;
+        };
+        let slots: Vec<u16> = calls.iter().map(Call::slot).collect();
+        let nodes = cluster.nodes_of(&slots).await.map_err(|failure| error::from_driver(&failure))?;
+        let mut waiting: Vec<usize> = (0..calls.len()).collect();
+        let mut trips = Vec::new();
+        while let Some(first) = waiting.first().copied() {
+            let own = |at: &usize| std::sync::Arc::ptr_eq(&nodes[*at], &nodes[first]);
+            let (trip, others) = waiting.into_iter().partition::<Vec<_>, _>(own);
+            waiting = others;
+            trips.push((nodes[first].clone(), trip));
+        }
+        let pipelined = |trip: &Vec<usize>| {
+            let mut pipeline = redis::pipe();
+            for at in trip {
+                pipeline.add_command(calls[*at].known());
+            }
+            pipeline
+        };
+        let each = trips.iter().map(|(node, trip)| {
+            let pipeline = pipelined(trip);
+            async move { node.ask(Request::All(&pipeline), true).await }
+        });
+        let answers = futures_util::future::join_all(each).await;
+        let mut values: Vec<Option<Value>> = calls.iter().map(|_| None).collect();
+        for ((_, trip), answers) in trips.iter().zip(answers) {
+            for (at, answer) in trip.iter().zip(answers.unwrap_or_default()) {
+                values[*at] = answer.extract_error().ok();
+            }
+        }
+        // What has not been answered well is asked by itself: that finds a node that moved, and tells a script.
+        let settled = calls.iter().zip(values).map(|(call, value)| async move {
+            match value {
+                Some(value) => Ok(value),
+                None => self.call(call).await,
+            }
+        });
+        try_join_all(settled).await
+    }
+
+    /// Sends one script call, and behind it on the same connection the wait for its confirmation if one is asked for: its
+    /// answer, and whether it was confirmed.
+    async fn run(&self, call: &Call<'_>, command: &Cmd) -> Result<(Value, bool), Failed> {
+        let repeatable = !call.writes;
+        let Some(confirm) = self.confirm.filter(|_| call.writes) else {
+            let answers = self.ask(call.slot(), Request::One(command), repeatable).await?;
+            return Ok((answers.into_iter().next().unwrap_or(Value::Nil), true));
+        };
         let mut pipeline = redis::pipe();
         let timeout = u64::try_from(confirm.timeout.as_millis()).unwrap_or(u64::MAX);
         pipeline.add_command(command.clone());
@@ -225,25 +204,32 @@ impl Link {
             None => pipeline.cmd("WAIT").arg(confirm.replicas).arg(timeout),
             Some(local) => pipeline.cmd("WAITAOF").arg(local).arg(confirm.replicas).arg(timeout),
         };
-        let count = pipeline.cmd_iter().count();
-        let mut answers = connection.send_all(&pipeline, count).await?.into_iter();
-        let value = answers.next().unwrap_or(Value::Nil).extract_error()?;
-        let enough = match answers.next_back().unwrap_or(Value::Nil).extract_error()? {
-            Value::Int(replicas) => replicas >= i64::from(confirm.replicas),
-            Value::Array(both) => match both[..] {
-                [Value::Int(local), Value::Int(replicas)] => {
-                    local >= i64::from(confirm.local.unwrap_or(0)) && replicas >= i64::from(confirm.replicas)
-                }
-                _ => false,
-            },
-            _ => false,
-        };
-        Ok((value, enough))
+        let mut answers = self.ask(call.slot(), Request::All(&pipeline), false).await?.into_iter();
+        let sent = |error| Failed { error, sent: true, moving: false };
+        let value = answers.next().unwrap_or(Value::Nil).extract_error().map_err(sent)?;
+        Ok((value, is_confirmed(confirm, answers.next_back())))
     }
 
-    /// Forgets the connection. Whoever uses it at this moment is not disturbed.
+    /// Forgets the connections. Whoever uses one at this moment is not disturbed.
     pub(crate) async fn close(&self) {
-        self.shared.lock().await.1 = None;
+        match &self.target {
+            Target::Single(node) => node.close().await,
+            Target::Cluster(cluster) => cluster.close().await,
+        }
+    }
+}
+
+/// Whether `WAIT` or `WAITAOF` has counted enough. One that failed has confirmed nothing.
+fn is_confirmed(confirm: Confirm, answer: Option<Value>) -> bool {
+    match answer {
+        Some(Value::Int(replicas)) => replicas >= i64::from(confirm.replicas),
+        Some(Value::Array(both)) => match both[..] {
+            [Value::Int(local), Value::Int(replicas)] => {
+                local >= i64::from(confirm.local.unwrap_or(0)) && replicas >= i64::from(confirm.replicas)
+            }
+            _ => false,
+        },
+        _ => false,
     }
 }
 

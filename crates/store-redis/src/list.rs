@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::{StreamExt, future::join_all, stream};
+use futures_util::{StreamExt, stream};
 use milepost_core::{BoxStream, Head, Operation, Query, Result, RunId, Timestamp};
 
 use crate::{
@@ -154,9 +154,9 @@ impl Listing {
             let id = std::str::from_utf8(id).ok().and_then(|id| RunId::new(id).ok());
             runs.push(id.ok_or_else(damaged)?);
         }
-        let heads = join_all(runs.iter().map(|run| read::head(&self.inner, run))).await;
+        let heads = read::heads(&self.inner, &runs).await?;
         for (member, head) in candidates.iter().zip(heads) {
-            let Some(mut head) = head? else { continue };
+            let Some(mut head) = head else { continue };
             head.at = cut;
             if head.created_at <= cut && Index::is_of(member, &head, order) && self.query.matches(&head) {
                 self.page.push_back(head);

@@ -1,16 +1,21 @@
 //! Reads of one run: its head, a snapshot, a blob.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use bytes::Bytes;
 use milepost_core::{At, BlobInfo, Digest, Head, Refusal, Result, RunId, Snapshot};
 
+use redis::Value;
+
 use crate::{
-    answer::{self, Answer, number, option},
+    answer::{self, Answer, list, number, option},
     entry::{unpack_blob, unpack_snapshot},
     error::{corrupt, damaged},
     layout::Keys,
     link::Call,
     row::{Found, Row},
     scripts::{self, Script},
+    seen::Floor,
     store::Inner,
 };
 
@@ -41,11 +46,56 @@ pub(crate) async fn read(
     Ok(Some(Read { row, answer }))
 }
 
+/// A page of heads ends early once it has so many bytes, so that memory does not depend on their size.
+const HEADS_BYTES: u32 = 1 << 20;
+
+/// Asks for what the heads of runs are made of; the runs are of one shard on a cluster.
+fn heads_call<'a>(inner: &Inner, runs: impl Iterator<Item = &'a Keys>) -> Call<'static> {
+    let args = vec![inner.now(), HEADS_BYTES.to_string().into()];
+    Call { script: &scripts::HEADS, keys: runs.flat_map(Keys::head).collect(), args, writes: false }
+}
+
+/// What the script has found of a run; `None` if there is no such run.
+fn found(answer: Value) -> Result<Option<Answer>> {
+    let answer = Answer::read(answer)?;
+    Ok((answer.code != answer::NOT_FOUND).then_some(answer))
+}
+
 /// The parts that a head is made of, as one script has found them; `None` if there is no such run.
 pub(crate) async fn parts(inner: &Inner, keys: &Keys) -> Result<Option<Answer>> {
-    let call = Call { script: &scripts::HEAD, keys: keys.head(), args: vec![inner.now()], writes: false };
-    let answer = Answer::read(inner.link.call(&call).await?)?;
-    Ok((answer.code != answer::NOT_FOUND).then_some(answer))
+    let answers = list(inner.link.call(&heads_call(inner, std::iter::once(keys))).await?)?;
+    found(answers.into_iter().next().ok_or_else(damaged)?)
+}
+
+/// The heads of runs, in their order, in as few trips as their sizes allow; `None` for a run that is not there.
+pub(crate) async fn heads(inner: &Inner, runs: &[RunId]) -> Result<Vec<Option<Head>>> {
+    let keys: Vec<Keys> = runs.iter().map(|run| inner.keys(run)).collect();
+    let floors: Vec<Floor> = runs.iter().map(|run| inner.seen.floor(run)).collect();
+    let mut heads: Vec<Option<Head>> = runs.iter().map(|_| None).collect();
+    // In a cluster a script keeps to one slot, and with that to one shard.
+    let mut groups = BTreeMap::<u16, VecDeque<usize>>::new();
+    for (at, keys) in keys.iter().enumerate() {
+        groups.entry(if inner.link.is_cluster() { keys.shard() } else { 0 }).or_default().push_back(at);
+    }
+    while !groups.is_empty() {
+        let calls = groups.values().map(|group| heads_call(inner, group.iter().map(|at| &keys[*at])));
+        let answers = inner.link.call_all(calls.collect()).await?;
+        for (group, answer) in groups.values_mut().zip(answers) {
+            let answers = list(answer)?;
+            if answers.is_empty() {
+                return Err(damaged());
+            }
+            for answer in answers {
+                let at = group.pop_front().ok_or_else(damaged)?;
+                let Some(mut answer) = found(answer)? else { continue };
+                let found = Found::read(&keys[at], &runs[at], &mut answer)?;
+                inner.seen.check(&runs[at], floors[at], &found.row, false)?;
+                heads[at] = Some(found.head);
+            }
+        }
+        groups.retain(|_, group| !group.is_empty());
+    }
+    Ok(heads)
 }
 
 pub(crate) async fn head(inner: &Inner, run: &RunId) -> Result<Option<Head>> {

@@ -73,9 +73,16 @@ fn unseal(key: &[u8], life: &[u8], raw: &Bytes) -> Result<Bytes> {
     Ok(raw.slice(..end))
 }
 
+/// Where the row's seal and its times are, as in `common.lua`; the seal is hexadecimal.
+pub(crate) const REST: usize = 148;
+pub(crate) const SEAL: usize = 40;
+const TIMES: usize = 48;
+
 /// A run's row; `common.lua` says what stands in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
+    /// As the script gave it.
+    pub(crate) stored: Bytes,
     pub(crate) fence: Fence,
     pub(crate) version: Version,
     pub(crate) cursor: Cursor,
@@ -100,14 +107,22 @@ impl Row {
     ///
     /// `Corrupt` · `Newer`.
     pub(crate) fn read(keys: &Keys, raw: &Bytes) -> Result<Self> {
-        let packed = unseal(&keys.row(), &[], raw)?;
+        if raw.len() < REST + SEAL + TIMES {
+            return Err(damaged());
+        }
+        let packed = [&raw[..REST], &raw[REST + SEAL..raw.len() - TIMES]].concat();
+        if seal(&keys.run(), &packed) != raw[REST..REST + SEAL] {
+            return Err(damaged());
+        }
         if packed.first().copied().map(u64::from) != Some(FORMAT) {
             return Err(Error::new(
                 ErrorKind::Newer,
                 "the run was written by a newer version of this library",
             ));
         }
-        unpack(packed.slice(1..)).ok_or_else(damaged)
+        let times = Unpacker::new(raw.slice(raw.len() - TIMES..));
+        let times = unpack_times(times).ok_or_else(damaged)?;
+        unpack(raw.clone(), packed.into(), times).ok_or_else(damaged)
     }
 
     /// Whether nothing will be added to it.
@@ -116,8 +131,24 @@ impl Row {
     }
 }
 
-fn unpack(packed: Bytes) -> Option<Row> {
-    let mut next = Unpacker::new(packed);
+/// The digest that binds a row to its key.
+pub(crate) fn seal(key: &[u8], packed: &[u8]) -> [u8; SEAL] {
+    let mut sha = sha1_smol::Sha1::from(key);
+    sha.update(packed);
+    let mut seal = [0; SEAL];
+    seal.copy_from_slice(sha.hexdigest().as_bytes());
+    seal
+}
+
+/// When it was updated, the lease's end, and due: each stands twice, once inverted.
+fn unpack_times(mut next: Unpacker) -> Option<[i64; 3]> {
+    let times = [next.i64()?, next.i64()?, next.i64()?];
+    let inverted = [next.i64()?, next.i64()?, next.i64()?];
+    times.iter().zip(inverted).all(|(time, inverted)| *time == !inverted).then_some(times)
+}
+
+fn unpack(stored: Bytes, packed: Bytes, [updated, until, due]: [i64; 3]) -> Option<Row> {
+    let mut next = Unpacker::new(packed.slice(1..));
     let fence = unpack_fence(&mut next)?;
     let (first, _swept) = (next.u64()?, next.u64()?);
     let (state, leased, draft) = (next.byte()?, next.byte()? == 1, next.byte()? == 1);
@@ -127,10 +158,10 @@ fn unpack(packed: Bytes) -> Option<Row> {
     next.take(4 * 8)?;
     let newest = [next.i64()?, next.i64()?];
     let delete_after = next.i64()?;
-    let (version, cursor_, until, due) = (next.u64()?, next.u64()?, next.i64()?, next.i64()?);
-    let (lapses, updated, records) = (next.u32()?, next.i64()?, next.u64()?);
+    let (version, cursor_, lapses, records) = (next.u64()?, next.u64()?, next.u32()?, next.u64()?);
     let sizes = Sizes { records, snapshots, blobs, messages };
     Some(Row {
+        stored,
         fence,
         version,
         cursor: cursor_,

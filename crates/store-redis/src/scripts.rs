@@ -35,7 +35,7 @@ scripts! {
     RENEW = "lua/renew.lua",
     SEND = "lua/send.lua",
     DELETE = "lua/delete.lua",
-    HEAD = "lua/head.lua",
+    HEADS = "lua/heads.lua",
     RECORDS = "lua/records.lua",
     INBOX = "lua/inbox.lua",
     SNAPSHOT = "lua/snapshot.lua",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use milepost_core::{Durability, Error, ErrorKind, Result};
-use redis::{Cmd, RedisError, Value};
+use redis::{RedisError, Value};
 
 use crate::{
     config::RedisConfig,
@@ -14,6 +14,9 @@ use crate::{
 
 /// The oldest server whose scripts and commands this store is written for.
 const OLDEST: (u32, u32) = (6, 2);
+
+/// The oldest that knows `WAITAOF`. Valkey says that it is Redis 7.2.
+const WAITAOF: (u32, u32) = (7, 2);
 
 fn texts(answers: Vec<Value>) -> Vec<String> {
     let text = |value| match value {
@@ -43,6 +46,7 @@ async fn info(link: &Link, section: &str) -> Result<Vec<String>> {
 pub(crate) async fn inspect(link: &Link, confirm: Option<Confirm>) -> Result<Durability> {
     for server in info(link, "server").await? {
         check_server(&server, link.is_cluster())?;
+        check_confirm(&server, confirm)?;
     }
     for memory in info(link, "memory").await? {
         check_eviction(&memory)?;
@@ -74,10 +78,8 @@ fn confirmed(own: Durability, confirm: Option<Confirm>) -> Durability {
 }
 
 fn check_server(info: &str, is_cluster: bool) -> Result<()> {
-    let version = field(info, "redis_version").unwrap_or_default();
-    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
-    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if found < OLDEST {
+    if version(info) < OLDEST {
+        let version = field(info, "redis_version").unwrap_or_default();
         let message = format!("this store needs Redis 6.2 or Valkey, and the server is Redis {version}");
         return Err(Error::new(ErrorKind::Config, message));
     }
@@ -86,6 +88,22 @@ fn check_server(info: &str, is_cluster: bool) -> Result<()> {
         return Err(Error::new(ErrorKind::Config, message));
     }
     Ok(())
+}
+
+/// A server that does not know `WAITAOF` would confirm nothing.
+fn check_confirm(info: &str, confirm: Option<Confirm>) -> Result<()> {
+    if confirm.is_none_or(|confirm| confirm.local.is_none()) || version(info) >= WAITAOF {
+        return Ok(());
+    }
+    let message = "waitaof needs Redis 7.2 or Valkey, and the server is older: leave it out, or set appendfsync to always and \
+                   ask for replicas by wait";
+    Err(Error::new(ErrorKind::Config, message))
+}
+
+fn version(info: &str) -> (u32, u32) {
+    let version = field(info, "redis_version").unwrap_or_default();
+    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// A server that evicts keys when its memory is full would forget acknowledged runs.
@@ -131,14 +149,16 @@ fn is_forbidden(failure: &RedisError) -> bool {
 /// the version, the others find it.
 pub(crate) async fn prepare(link: &Link, config: &RedisConfig) -> Result<()> {
     let mut command = redis::cmd("SETNX");
-    command.arg(format_key(&config.prefix)).arg(FORMAT);
-    link.send(&command).await.map_err(|error| from_driver(&error))?;
+    let key = format_key(&config.prefix);
+    command.arg(&key).arg(FORMAT);
+    link.send(&command, key.as_bytes()).await?;
     check_prepared(link, config).await
 }
 
 /// Refuses a place that is not ready, or that a newer version has made ready.
 pub(crate) async fn check_prepared(link: &Link, config: &RedisConfig) -> Result<()> {
-    let stored = link.send(&get(&format_key(&config.prefix))).await.map_err(|error| from_driver(&error))?;
+    let key = format_key(&config.prefix);
+    let stored = link.send(redis::cmd("GET").arg(&key), key.as_bytes()).await?;
     let stored = texts(vec![stored]).pop();
     match stored.as_deref().map(str::parse::<u64>) {
         None => Err(Error::new(
@@ -163,12 +183,6 @@ pub(crate) async fn check_prepared(link: &Link, config: &RedisConfig) -> Result<
             ),
         )),
     }
-}
-
-fn get(key: &str) -> Cmd {
-    let mut command = redis::cmd("GET");
-    command.arg(key);
-    command
 }
 
 /// The least that a lease lasts: shorter than a trip makes no sense.

@@ -23,6 +23,7 @@ use crate::{
     RedisConfig, batch,
     error::{BACKEND, closed, during, from_driver},
     follow::Followers,
+    known::KnownRows,
     layout::Keys,
     link::Link,
     list, read,
@@ -59,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) capabilities: Capabilities,
     pub(crate) followers: Arc<Followers>,
     pub(crate) seen: Seen,
+    pub(crate) known: KnownRows,
     closed: AtomicBool,
     /// Held by whatever is in flight; closing waits for all of it.
     flight: RwLock<()>,
@@ -88,10 +90,9 @@ impl Inner {
         if let Some(clock) = &self.config.clock {
             return Ok(clock.now());
         }
-        let answer = self.link.send(&redis::cmd("TIME")).await;
-        let (seconds, micros): (i64, i64) = answer
-            .and_then(|answer| Ok(redis::from_redis_value(answer)?))
-            .map_err(|error| from_driver(&error))?;
+        let answer = self.link.send(&redis::cmd("TIME"), &[]).await?;
+        let (seconds, micros): (i64, i64) =
+            redis::from_redis_value(answer).map_err(|error| from_driver(&error.into()))?;
         Ok(Timestamp(seconds * 1_000_000 + micros))
     }
 
@@ -137,6 +138,7 @@ impl RedisStore {
             capabilities: Capabilities::all(durability).limits(LIMITS),
             followers: Arc::new(Followers::default()),
             seen: Seen::default(),
+            known: KnownRows::default(),
             closed: AtomicBool::new(false),
             flight: RwLock::new(()),
         }))

@@ -74,6 +74,7 @@ pub(crate) async fn open(inner: &Inner, run: &RunId, open: Open) -> Result<Opene
     }
     match answer.code {
         answer::OK => {
+            inner.known.read(run, &row);
             inner.followers.notify(run);
             Ok(Opened { fence: head.fence, head, created })
         }
@@ -109,7 +110,10 @@ pub(crate) async fn renew(inner: &Inner, run: &RunId, renew: Renew) -> Result<()
             let row = Row::read(&keys, &answer.bytes()?)?;
             inner.seen.check(run, floor, &row, false).map_err(|_| set_back().with_applied(Applied::Maybe))?;
             match code {
-                answer::OK => Ok(()),
+                answer::OK => {
+                    inner.known.read(run, &row);
+                    Ok(())
+                }
                 answer::FENCED => Err(Refusal::Fenced { current: row.fence }.into()),
                 _ => Err(answer.nonsense()),
             }
@@ -150,6 +154,7 @@ pub(crate) async fn send(inner: &Inner, run: &RunId, message: NewMessage) -> Res
             let number = answer.unsigned()?;
             match code {
                 answer::OK => {
+                    inner.known.refresh(run, &row);
                     inner.followers.notify(run);
                     Ok(Sent::Accepted { number })
                 }
@@ -181,6 +186,7 @@ pub(crate) async fn delete(inner: &Inner, run: &RunId, guard: Delete) -> Result<
         return match answer.code {
             answer::OK => {
                 inner.seen.forget(run);
+                inner.known.forget(run);
                 inner.followers.notify(run);
                 Ok(answer.number()? == 1)
             }

@@ -1,15 +1,29 @@
-//! The Redis store, held to the contract by a real server: that of `MILEPOST_TEST_REDIS_URL`, or one started for this.
+//! The Redis store, held to the contract by real servers: that of `MILEPOST_TEST_REDIS_URL`, or one started for this, and
+//! one for each case that kills it.
 
-use milepost_conformance::harness;
-use milepost_core::{Error, ErrorKind};
-use milepost_store_redis::RedisConfig;
+#[path = "kit/parts.rs"]
+mod parts;
+#[path = "kit/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use milepost_conformance::{Tuning, harness};
+
+const CLUSTER: bool = false;
 
 fn main() -> std::process::ExitCode {
-    let redis = harness("redis", |scope| async move {
-        let server = milepost_servers::redis();
-        let server = server.map_err(|error| Error::new(ErrorKind::Config, format!("{error:#}")))?;
-        let config = RedisConfig::from_url(server.url())?.prefix(scope.name())?;
-        config.prepare_on_connect(true).clock(scope.clock()).connect().await
-    });
-    milepost_conformance::main(redis.with_clock())
+    // Every write waits for a disk, which may be a busy one.
+    let mut tuning = Tuning::default();
+    tuning.timeout = Duration::from_secs(60);
+    let redis = harness("redis", world::connect)
+        .with_clock()
+        .with_processes()
+        .with_parts(parts::list)
+        .with_flip(parts::flip)
+        .with_removal(parts::remove)
+        .with_server(world::kill, world::restart)
+        .with_secret(world::SECRET)
+        .with_tuning(tuning);
+    world::with_shared_server(|| milepost_conformance::main(redis))
 }

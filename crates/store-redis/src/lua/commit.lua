@@ -1,5 +1,5 @@
--- Commits to runs of one server, or of one shard of a cluster, one after another, each with its own verdict: every commit,
--- and every refusal with the head that it is of. ARGV: the clock, then for each commit its header, the header of the further
+-- Commits to runs of one server, or of one shard of a cluster, one after another, each with its own verdict: every commit
+-- with the row that it leaves, and every refusal with the head that it is of. ARGV: the clock, then for each commit its header, the header of the further
 -- parts if it has any, and the parts. KEYS: for each commit all keys of its run.
 
 local HEADER = '<I4I4c80I8I4Bi8i8BB'
@@ -69,9 +69,9 @@ local function judge(k, row, f, count)
   end
   if f.twice > 0 then return { DUPLICATE, row[CURSOR] + f.twice } end
   if f.trim >= row[FIRST] then
-    local record = call('HGET', KEYS[k + LOG], string.format('%.0f', f.trim))
+    local record = call('HGET', KEYS[k + RUN], string.format('%.0f', f.trim))
     if not record then return { CORRUPT } end
-    f.trimmed = struct.unpack('<I8', record, 17)
+    f.trimmed = struct.unpack('<I8', record, 25)
   end
   if f.has_note == 1 or row[DRAFT] == 1 and f.kept then
     f.cold = load_cold(KEYS[k + COLD], row)
@@ -84,11 +84,11 @@ local function write_records(k, row, p, count, now)
   for n = 1, count do
     local part = ARGV[p + n]
     cursor, total = cursor + 1, total + struct.unpack('<I4', part, LENGTH_AT)
-    local stamp = struct.pack('<i8I8I8', now, cursor, total)
     fields[#fields + 1] = cursor
-    fields[#fields + 1] = stamp .. sub(sha(stamp .. sub(part, 1, 16)), 1, 16) .. part
+    fields[#fields + 1] = struct.pack('<i8i8i8i8i8i8', now, inverted(now), cursor, total, inverted(cursor), inverted(total))
+      .. part
     if #fields == 2000 or n == count then
-      call('HSET', KEYS[k + LOG], unpack(fields))
+      call('HSET', KEYS[k + RUN], unpack(fields))
       fields = {}
     end
   end
@@ -123,7 +123,7 @@ local function write_takes(k, row, f)
     call('HDEL', KEYS[k + MESSAGES], number)
     call('ZREM', KEYS[k + MESSAGE_INDEX], number)
     row[MESSAGE_COUNT] = row[MESSAGE_COUNT] - 1
-    row[MESSAGE_BYTES] = row[MESSAGE_BYTES] - struct.unpack('<I4', message, STAMP + LENGTH_AT)
+    row[MESSAGE_BYTES] = row[MESSAGE_BYTES] - struct.unpack('<I4', message, MESSAGE_STAMP + LENGTH_AT)
   end
 end
 
@@ -160,7 +160,7 @@ end
 local function sweep(k, row)
   local fields, through = {}, math.min(row[FIRST], row[SWEPT] + 1000) - 1
   for cursor = row[SWEPT], through do fields[#fields + 1] = cursor end
-  call('HDEL', KEYS[k + LOG], unpack(fields))
+  call('HDEL', KEYS[k + RUN], unpack(fields))
   row[SWEPT] = through + 1
 end
 
@@ -236,8 +236,7 @@ local function commit(k, p, now)
   settle_due(row, before, KEYS[k], KEYS[k + DUE_INDEX])
   row[VERSION], row[UPDATED] = row[VERSION] + 1, now
   row[LAST], row[LAST_VERSION], row[LAST_CURSOR] = op, row[VERSION], row[CURSOR]
-  save(KEYS[k], row)
-  return { OK, row[VERSION], row[CURSOR] }
+  return { OK, row[VERSION], row[CURSOR], save(KEYS[k], row) }
 end
 
 local answers, now, k, p = {}, clock(), 1, 2

@@ -15,32 +15,43 @@ local NOT_WAITING, MISSING_BLOB, SNAPSHOT_CURSOR, TRIM, DUPLICATE = 7, 8, 9, 10,
 local ALREADY_EXISTS, MANIFEST, LEASE_HELD, CORRUPT, RETRY = 12, 13, 14, 15, 16
 local NOT_FINISHED, DRIVEN, CONFLICTING, NEWER = 17, 18, 19, 20
 
--- The keys of a run, as in layout.rs: the first three are all that append.lua needs.
-local LOG, DUE_INDEX, COLD, OUTCOME, IDS = 1, 2, 3, 4, 5
-local SNAPSHOTS, SNAPSHOT_INDEX, BLOBS, BLOB_INDEX = 6, 7, 8, 9
-local MESSAGES, MESSAGE_INDEX, MESSAGE_KEYS, INFO = 10, 11, 12, 13
-local ALL, NEWEST_FIRST, UNFINISHED, COMPLETED, FAILED, EXPIRY, MORE = 14, 15, 16, 17, 18, 19, 20
+-- The keys of a run, as in layout.rs: the first two are all that append.lua needs.
+local RUN, DUE_INDEX, COLD, OUTCOME, IDS = 0, 1, 2, 3, 4
+local SNAPSHOTS, SNAPSHOT_INDEX, BLOBS, BLOB_INDEX = 5, 6, 7, 8
+local MESSAGES, MESSAGE_INDEX, MESSAGE_KEYS, INFO = 9, 10, 11, 12
+local ALL, NEWEST_FIRST, UNFINISHED, COMPLETED, FAILED, EXPIRY, MORE = 13, 14, 15, 16, 17, 18, 19
 
--- The row. What a commit of records leaves alone comes first: format, fence (incarnation 16, epoch 8, token 8), first, swept;
--- state (0 unfinished, 1 completed, 2 and more failed), leased, draft; the wake's message number (-1: none), newest message,
--- bytes of snapshots, blobs and messages; how many snapshots, blobs, waiting messages and record ids there are; the newest two
--- snapshots (-1: none); from when on it may be deleted. Then what it changes: version, cursor, the lease's end, due, lapses,
--- updated, bytes of records, and of all records ever; the newest commit as id, digest and fence, its version (0: none) and
--- cursor.
-local ROW = '<Bc32I8I8BBBi8I8I8I8I8I8I8I8I8i8i8i8I8I8i8i8I4i8I8I8c80I8I8'
-local SIZE, FIELDS, FORMAT = struct.size(ROW), 30, 1
+-- The run's hash has its records, each under its cursor, and its row in two fields, so that a commit is one command.
+--
+-- `r`, what a commit of records leaves alone: format, fence (incarnation 16, epoch 8, token 8), first, swept; state
+-- (0 unfinished, 1 completed, 2 and more failed), leased, draft; the wake's message number (-1: none), newest message, bytes
+-- of snapshots, blobs and messages; how many snapshots, blobs, waiting messages and record ids there are; the newest two
+-- snapshots (-1: none); from when on it may be deleted.
+--
+-- `v`: the seal, a digest of the key, of `r` and of what comes next: version, cursor, lapses, bytes of records, and of all
+-- records ever; the newest commit as id, digest and fence, its version (0: none) and cursor. Then what only the server
+-- knows, updated, the lease's end and due, each also inverted: whatever the seal stands for, a client knows beforehand.
+local ROW = '<Bc32I8I8BBBi8I8I8I8I8I8I8I8I8i8i8i8I8I8I4I8I8c80I8I8'
+local TIMES = '<i8i8i8i8i8i8'
+local REST, SEAL, TIMES_LENGTH = 148, 40, 48
+local FIELDS, FORMAT = 27, 1
 local FENCE, FIRST, SWEPT, STATE, LEASED, DRAFT, WAKE, NEWEST_MESSAGE = 2, 3, 4, 5, 6, 7, 8, 9
 local SNAPSHOT_BYTES, BLOB_BYTES, MESSAGE_BYTES = 10, 11, 12
 local SNAPSHOT_COUNT, BLOB_COUNT, MESSAGE_COUNT, ID_COUNT = 13, 14, 15, 16
 local NEWEST, SECOND, DELETE_AFTER = 17, 18, 19
-local VERSION, CURSOR, UNTIL, DUE, LAPSES, UPDATED = 20, 21, 22, 23, 24, 25
-local RECORD_BYTES, ALL_BYTES, LAST, LAST_VERSION, LAST_CURSOR = 26, 27, 28, 29, 30
+local VERSION, CURSOR, LAPSES, RECORD_BYTES, ALL_BYTES = 20, 21, 22, 23, 24
+local LAST, LAST_VERSION, LAST_CURSOR = 25, 26, 27
+local UPDATED, UNTIL, DUE = 28, 29, 30
 
--- A record or a message as it is stored: its instant, its position and, of a record, the bytes of all records up to it;
--- a digest that binds these to the checksum with which the client's part begins; that part, with the length of the body next.
-local STAMP, LENGTH_AT = 40, 17
+-- A record as it is stored: its instant, inverted too; its cursor and the bytes of all records up to it, both inverted
+-- too; the client's part, which begins with a checksum and the length of the body. A message: its instant, its number and a
+-- zero; a digest that binds these to the run's life and to the checksum of the client's part; that part.
+local RECORD_STAMP, MESSAGE_STAMP, LENGTH_AT = 48, 40, 17
 
 local call, sub, sha = redis.call, string.sub, redis.sha1hex
+
+-- What a number is stored beside: its bits inverted, so that a changed bit of either is told.
+local function inverted(number) return -1 - number end
 
 local function clock()
   if ARGV[1] ~= '' then return tonumber(ARGV[1]) end
@@ -48,21 +59,30 @@ local function clock()
   return time[1] * 1000000 + time[2]
 end
 
--- The row of a run: nothing and a code if there is none, or none that can be trusted.
+-- The row of a run, and as it is stored: nothing and a code if there is none, or none that can be trusted.
 local function load(key)
-  local raw = call('GET', key)
-  if not raw then return nil, NOT_FOUND end
-  local packed = sub(raw, 1, -41)
-  if sha(key .. packed) ~= sub(raw, -40) then return nil, CORRUPT end
-  if #packed ~= SIZE or string.byte(packed) ~= FORMAT then return nil, NEWER end
-  return { struct.unpack(ROW, packed) }, raw
+  local stored = call('HMGET', key, 'r', 'v')
+  local rest, hot = stored[1], stored[2]
+  if not rest and not hot then return nil, NOT_FOUND end
+  if not rest or not hot or #hot < SEAL + TIMES_LENGTH then return nil, CORRUPT end
+  local packed = rest .. sub(hot, SEAL + 1, -TIMES_LENGTH - 1)
+  if sha(key .. packed) ~= sub(hot, 1, SEAL) then return nil, CORRUPT end
+  if #packed ~= struct.size(ROW) or string.byte(packed) ~= FORMAT then return nil, NEWER end
+  local row = { struct.unpack(ROW, packed) }
+  local updated, until_, due, a, b, c = struct.unpack(TIMES, hot, #hot - TIMES_LENGTH + 1)
+  if a ~= inverted(updated) or b ~= inverted(until_) or c ~= inverted(due) then return nil, CORRUPT end
+  row[UPDATED], row[UNTIL], row[DUE] = updated, until_, due
+  return row, rest .. hot
 end
 
+-- Stores a row, and gives it as it is stored.
 local function save(key, row)
   local packed = struct.pack(ROW, unpack(row, 1, FIELDS))
-  packed = packed .. sha(key .. packed)
-  call('SET', key, packed)
-  return packed
+  local updated, until_, due = row[UPDATED], row[UNTIL], row[DUE]
+  local times = struct.pack(TIMES, updated, until_, due, inverted(updated), inverted(until_), inverted(due))
+  local rest, hot = sub(packed, 1, REST), sha(key .. packed) .. sub(packed, REST + 1) .. times
+  call('HSET', key, 'r', rest, 'v', hot)
+  return rest .. hot
 end
 
 local function incarnation(row) return sub(row[FENCE], 1, 16) end

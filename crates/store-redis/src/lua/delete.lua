@@ -10,8 +10,8 @@ local run = run_of(key)
 local function at(part) return KEYS[1 + part] end
 
 local function remove(cold)
-  for part = LOG, INFO do
-    if part ~= DUE_INDEX then call('UNLINK', at(part)) end
+  for part = COLD, INFO do
+    call('UNLINK', at(part))
   end
   call('ZREM', at(DUE_INDEX), run)
   if cold then call('ZREM', at(NEWEST_FIRST), place(cold[CREATED], run)) end

@@ -24,11 +24,11 @@ local function create()
   local draft = origin >= 0 and 1 or 0
   local start = math.max(origin, 0)
   local row = { FORMAT, life .. struct.pack('<I8', 1) .. token, start + 1, start + 1, 0, 1, draft, -1, 0, 0, 0, 0, 0, 0, 0,
-    0, -1, -1, NONE, 1, start, later(now, ttl), NONE, 0, now, 0, 0, string.rep('\0', 80), 0, 0 }
+    0, -1, -1, NONE, 1, start, 0, 0, 0, string.rep('\0', 80), 0, 0, now, later(now, ttl), NONE }
   local cold = { now, origin, id, 1, 1, owner, '' }
   -- What a torn restore or an older life may have left under these keys.
   call('SET', at(INFO), seal(at(INFO), life, info_body))
-  for part = LOG, MESSAGE_KEYS do
+  for part = RUN, MESSAGE_KEYS do
     if part ~= DUE_INDEX then call('UNLINK', at(part)) end
   end
   save_cold(at(COLD), row, cold)

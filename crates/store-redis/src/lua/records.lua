@@ -1,4 +1,4 @@
--- A page of records. KEYS: row, log. A page ends once its records have so many bytes, so that no reply is larger than
+-- A page of records. KEYS: the run. A page ends once its records have so many bytes, so that no reply is larger than
 -- that and one record.
 
 local row, raw = load(KEYS[1])
@@ -13,12 +13,12 @@ end
 local answer, fields, size = { OK, raw }, {}, 0
 for cursor = from, to, step do
   local field = string.format('%.0f', cursor)
-  size = size + call('HSTRLEN', KEYS[2], field)
+  size = size + call('HSTRLEN', KEYS[1], field)
   if size > bytes and #fields > 0 then break end
   fields[#fields + 1] = field
 end
 for start = 1, #fields, 1000 do
-  local page = call('HMGET', KEYS[2], unpack(fields, start, math.min(start + 999, #fields)))
+  local page = call('HMGET', KEYS[1], unpack(fields, start, math.min(start + 999, #fields)))
   for _, record in ipairs(page) do answer[#answer + 1] = record end
 end
 return answer

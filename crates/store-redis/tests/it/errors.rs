@@ -122,6 +122,41 @@ async fn scripts_that_the_server_has_forgotten_are_loaded_again() {
 }
 
 #[tokio::test]
+async fn a_server_without_waitaof_is_told_before_anything_is_written() {
+    let server = Redis::start().unwrap();
+    let world = World::on(&server.url());
+    world.store().await;
+    let url = format!("{}?waitaof=1,0&prefix={}", world.url, world.prefix);
+    let info: String = world.raw().await.ask(&[b"INFO", b"server"]).await;
+    let knows = ["redis_version:6", "redis_version:7.0"].iter().all(|old| !info.contains(old));
+    match RedisStore::connect(&url).await {
+        Ok(store) => assert!(knows && store.capabilities().durability == Durability::Fsync),
+        Err(error) => {
+            assert!(!knows && error.kind() == ErrorKind::Config, "{error:?}");
+            assert!(error.to_string().contains("7.2"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_replicas_have_is_acknowledged() {
+    let (server, replica) = (Redis::start().unwrap(), Redis::start().unwrap());
+    let world = World::on(&server.url());
+    world.store().await;
+    let mut raw = World::on(&replica.url()).raw().await;
+    let port = server.address().port().to_string();
+    let () = raw.ask(&[b"REPLICAOF", b"127.0.0.1", port.as_bytes()]).await;
+    let url = format!("{}?wait=1&wait_timeout=10s&prefix={}", world.url, world.prefix);
+    let store = RedisStore::connect(&url).await.unwrap();
+    let mut driver = Driver::create(&store, "copied").await;
+    driver.commit(driver.next().record(record("x"))).await;
+    // What was acknowledged stands on the replica.
+    let copy = World { url: replica.url(), prefix: world.prefix.clone() };
+    let copied = RedisStore::connect(&format!("{}?prefix={}", copy.url, copy.prefix)).await.unwrap();
+    assert_eq!(copied.head(&driver.run).await.unwrap().unwrap().version, 2);
+}
+
+#[tokio::test]
 async fn too_few_replicas_leave_a_write_open() {
     let server = Redis::start().unwrap();
     let world = World::on(&server.url());

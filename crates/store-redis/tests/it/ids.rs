@@ -67,6 +67,6 @@ async fn a_run_has_no_more_than_its_keys() {
     let mut driver = Driver::create(&store, "*").await;
     fill(&mut driver).await;
     let of_run = |key: &&Vec<u8>| key.ends_with(b":*");
-    // Row, log, cold, record ids, snapshots, blobs and messages with their indexes, message keys, info.
-    assert_eq!(raw.keys().await.iter().filter(of_run).count(), 12);
+    // Row and records, cold, record ids, snapshots, blobs and messages with their indexes, message keys, info.
+    assert_eq!(raw.keys().await.iter().filter(of_run).count(), 11);
 }

@@ -30,18 +30,18 @@ const HISTORIES: u32 = 150;
 
 /// What the clients of a history do: how often, of 16 times, each thing; what is left are renewals and heads.
 #[derive(Clone, Copy, Debug)]
-struct Mix {
-    create: u64,
-    take_over: u64,
-    commit: u64,
-    delete: u64,
-    send: u64,
-    read: u64,
+pub(super) struct Mix {
+    pub(super) create: u64,
+    pub(super) take_over: u64,
+    pub(super) commit: u64,
+    pub(super) delete: u64,
+    pub(super) send: u64,
+    pub(super) read: u64,
     /// How many of a hundred writes lose their answers or are lost.
-    lost: u64,
+    pub(super) lost: u64,
 }
 
-const MIX: Mix = Mix { create: 3, take_over: 2, commit: 5, delete: 3, send: 0, read: 0, lost: 0 };
+pub(super) const MIX: Mix = Mix { create: 3, take_over: 2, commit: 5, delete: 3, send: 0, read: 0, lost: 0 };
 
 /// What the clients of one history know together.
 #[derive(Debug)]
@@ -110,37 +110,48 @@ async fn histories_of_two_processes_are_linearizable(ctx: &Context) -> Verdict {
 async fn check(ctx: &Context, mix: Mix) -> Verdict {
     let (mut histories, mut undecided) = (0, 0);
     for round in ctx.rounds(HISTORIES) {
-        let seed = ctx.ids().bits() as u64;
-        let world = Arc::new(World {
-            run: ctx.run(&format!("h{round}")),
-            offered: ctx.capabilities,
-            mix,
-            ttl: ctx.long(),
-            known: Mutex::default(),
-        });
-        let history = History::new();
-        let answers = ctx
-            .race(CLIENTS, |client, store| {
-                let (world, ids) = (world.clone(), SeededIds::new(seed ^ client as u64));
-                let lost = mix.lost as f64 / 100.0;
-                let plan = FaultPlan::seeded(seed ^ client as u64).ack_lost(lost * 0.6).lost(lost * 0.4);
-                let store = history.record(Faults::new(store, plan));
-                async move { world.client(&store, &ids).await }
-            })
-            .await?;
-        answers.into_iter().collect::<Verdict>()?;
-        // What stands in the end belongs to the history.
-        history.record(ctx.b.clone()).head(&world.run).await?;
-        let checked = history.check(&ctx.capabilities).map_err(|failure| failure.seeded(seed))?;
-        expect_eq("the runs of a history", checked.runs, 1)?;
-        (histories, undecided) = (histories + 1, undecided + checked.undecided);
-        ctx.a.delete(&world.run, Delete::Any).await?;
+        undecided += one(ctx, mix, round).await?;
+        histories += 1;
     }
+    decided(histories, undecided)
+}
+
+/// Fails if too many histories were too tangled to be judged.
+pub(super) fn decided(histories: usize, undecided: usize) -> Verdict {
     expect(
         "the search comes to an end for most histories",
         undecided * 10 <= histories,
         (undecided, histories),
     )
+}
+
+/// Records one history and looks for its order; how many runs the search gave up on.
+pub(super) async fn one(ctx: &Context, mix: Mix, round: u32) -> Verdict<usize> {
+    let seed = ctx.ids().bits() as u64;
+    let world = Arc::new(World {
+        run: ctx.run(&format!("h{round}")),
+        offered: ctx.capabilities,
+        mix,
+        ttl: ctx.long(),
+        known: Mutex::default(),
+    });
+    let history = History::new();
+    let answers = ctx
+        .race(CLIENTS, |client, store| {
+            let (world, ids) = (world.clone(), SeededIds::new(seed ^ client as u64));
+            let lost = mix.lost as f64 / 100.0;
+            let plan = FaultPlan::seeded(seed ^ client as u64).ack_lost(lost * 0.6).lost(lost * 0.4);
+            let store = history.record(Faults::new(store, plan));
+            async move { world.client(&store, &ids).await }
+        })
+        .await?;
+    answers.into_iter().collect::<Verdict>()?;
+    // What stands in the end belongs to the history.
+    history.record(ctx.b.clone()).head(&world.run).await?;
+    let checked = history.check(&ctx.capabilities).map_err(|failure| failure.seeded(seed))?;
+    expect_eq("the runs of a history", checked.runs, 1)?;
+    ctx.a.delete(&world.run, Delete::Any).await?;
+    Ok(checked.undecided)
 }
 
 impl World {

@@ -1,0 +1,128 @@
+//! Where a scope's server is, and how it is killed.
+
+use std::{
+    fs,
+    process::{Command, ExitCode},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use milepost_conformance::Scope;
+use milepost_core::{Error, ErrorKind, Result};
+use milepost_servers::{Kind, Redis, RedisCluster, Server};
+use milepost_store_redis::{RedisConfig, RedisStore};
+
+use crate::CLUSTER;
+
+/// The user that the store connects as, and a password that nobody must be shown.
+const USER: &str = "kit";
+pub(crate) const SECRET: &str = "open-sesame-4711";
+
+/// The server that a scope has for itself, once it is started.
+type Own = Arc<Mutex<Option<Box<dyn Server>>>>;
+
+pub(crate) fn failed(error: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Config, format!("{error:#}"))
+}
+
+fn start() -> anyhow::Result<Box<dyn Server>> {
+    Ok(if CLUSTER { Box::new(RedisCluster::start()?) } else { Box::new(Redis::start()?) })
+}
+
+/// The server that scopes share.
+fn shared() -> anyhow::Result<String> {
+    Ok(if CLUSTER {
+        milepost_servers::redis_cluster()?.url().to_owned()
+    } else {
+        milepost_servers::redis()?.url().to_owned()
+    })
+}
+
+/// The URL of the scope's server, as whoever may do everything there. It stands in a file for the scope's other processes.
+pub(crate) fn url(scope: &Scope) -> Result<String> {
+    let own = scope.shared(Own::default);
+    let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
+    let file = scope.dir()?.join("url");
+    if let Ok(url) = fs::read_to_string(&file) {
+        return Ok(url);
+    }
+    let url = if scope.own_server() {
+        own.insert(start().map_err(failed)?).url()
+    } else {
+        shared().map_err(failed)?
+    };
+    fs::write(file, &url).map_err(failed)?;
+    Ok(url)
+}
+
+/// Second processes of the kit find the shared server by the environment. Where that does not name one, it is started here,
+/// and this program is run once more with its URL there.
+pub(crate) fn with_shared_server(main: impl FnOnce() -> ExitCode) -> ExitCode {
+    let kind = if CLUSTER { Kind::RedisCluster } else { Kind::Redis };
+    if kind.given().is_some() || std::env::args().any(|argument| argument == "--list") {
+        return main();
+    }
+    // Why there is none, each case says by itself.
+    let (Ok(url), Ok(program)) = (shared(), std::env::current_exe()) else { return main() };
+    let arguments = std::env::args_os().skip(1);
+    let status = Command::new(program).args(arguments).env(kind.variable(), url).status();
+    if status.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Where each node of the server at a URL is.
+pub(crate) fn nodes(url: &str) -> Result<Vec<redis::Client>> {
+    let client = redis::Client::open(url).map_err(failed)?;
+    if !CLUSTER {
+        return Ok(vec![client]);
+    }
+    let mut asked = client.get_connection().map_err(failed)?;
+    type Node = (String, u16, String, redis::Value);
+    let ranges: Vec<(u16, u16, Node)> =
+        redis::cmd("CLUSTER").arg("SLOTS").query(&mut asked).map_err(failed)?;
+    let authority = url.rsplit_once('/').map_or(url, |(_, authority)| authority);
+    let user = authority.rsplit_once('@').map_or(String::new(), |(user, _)| format!("{user}@"));
+    ranges
+        .into_iter()
+        .map(|(_, _, (host, port, ..))| redis::Client::open(format!("redis://{user}{host}:{port}")))
+        .collect::<redis::RedisResult<_>>()
+        .map_err(failed)
+}
+
+/// Makes the kit's user known to every node. No server remembers it over a restart.
+fn introduce(url: &str) -> Result<()> {
+    for node in nodes(url)? {
+        let mut command = redis::cmd("ACL");
+        command.arg("SETUSER").arg(USER).arg("on").arg(format!(">{SECRET}"));
+        command.arg("~*").arg("&*").arg("+@all");
+        let mut connection = node.get_connection().map_err(failed)?;
+        let () = command.query(&mut connection).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// A handle on the scope's keys.
+pub(crate) async fn connect(scope: Scope) -> Result<RedisStore> {
+    let url = url(&scope)?;
+    // A server that is down is told by the store.
+    let _ = introduce(&url);
+    let authority = url.trim_start_matches("redis://");
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let config = RedisConfig::from_url(&format!("redis://{USER}:{SECRET}@{host}"))?;
+    let config = config.prefix(scope.name())?.prepare_on_connect(true).clock(scope.clock());
+    config.cluster(CLUSTER).connect().await
+}
+
+fn with_own<T>(scope: &Scope, work: impl FnOnce(&dyn Server) -> anyhow::Result<T>) -> Result<T> {
+    let own = scope.shared(Own::default);
+    let own = own.lock().unwrap_or_else(PoisonError::into_inner);
+    let server = own.as_ref().ok_or_else(|| failed("the scope has no server of its own here"))?;
+    work(&**server).map_err(failed)
+}
+
+pub(crate) async fn kill(scope: Scope) -> Result<()> {
+    with_own(&scope, |server| server.kill())
+}
+
+pub(crate) async fn restart(scope: Scope) -> Result<()> {
+    with_own(&scope, |server| server.restart())?;
+    introduce(&url(&scope)?)
+}
