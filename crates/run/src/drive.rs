@@ -107,6 +107,7 @@ async fn at_rest(core: &Core, deadline: Option<Timestamp>) -> Wake {
         if soon || !core.activity.still(rest) {
             continue;
         }
+        core.note_doubts();
         let at = rest.until.into_iter().chain(deadline).min();
         let after = core.inbox.exists().then(|| core.inbox.seen());
         return match (at, after) {

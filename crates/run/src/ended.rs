@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use milepost_core::{Failure, Wake};
+use milepost_core::{Failure, Outcome, Wake};
 
 /// How a process' work on a run came to its end. The run itself has ended only if it completed or failed.
 #[derive(Clone, PartialEq, Debug)]
@@ -25,6 +25,15 @@ pub enum Ended {
         /// What the store said.
         error: String,
     },
+}
+
+impl From<Outcome> for Ended {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Completed { .. } => Ended::Completed,
+            Outcome::Failed { failure } => Ended::Failed(failure),
+        }
+    }
 }
 
 impl fmt::Display for Ended {

@@ -38,10 +38,7 @@ pub(crate) async fn finalize(core: &Arc<Core>, exit: Exit) -> Ended {
             Last::Fail(FailureKind::Error, format!("the handler cannot take the input: {error}"))
         }
         Exit::Panicked(message) => Last::Fail(FailureKind::Panicked, message),
-        Exit::Waiting(wake) => {
-            core.note_doubts();
-            Last::Release(wake, Ended::Waiting(wake))
-        }
+        Exit::Waiting(wake) => Last::Release(wake, Ended::Waiting(wake)),
         Exit::Stopped => Last::Release(Wake::now(), Ended::Released),
         Exit::Halted => match core.stop.halted().await {
             Halt::Cancelled { reason, message } => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use milepost_core::{Error, ErrorKind, Head, INFO_LIMIT, Manifest, Result, RunId, RunInfo, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::canonical::canonical;
@@ -13,9 +13,15 @@ use crate::canonical::canonical;
 pub(crate) struct Meta {
     v: u32,
     /// The handler's input; a large one is in the snapshot at the run's origin.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub(crate) input: Option<Box<RawValue>>,
     /// How long after its creation the run may take, in microseconds.
     within: Option<u64>,
+}
+
+/// An input of `null` is one.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Box<RawValue>>, D::Error> {
+    Box::deserialize(deserializer).map(Some)
 }
 
 /// The body of the snapshot at the origin of a run whose input is large.

@@ -171,7 +171,7 @@ impl Runner {
             Ok(Entered::Finished(_)) => count(&counts.poison),
             Ok(entered) => {
                 count(&counts.resumed);
-                let handle = self.take_up(head.run.clone(), entered, handler, false);
+                let handle = self.take_up(head.run.clone(), entered, handler);
                 match handle.ended().await {
                     Ended::Completed => count(&counts.completed),
                     Ended::Failed(_) => count(&counts.failed),

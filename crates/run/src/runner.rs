@@ -3,14 +3,14 @@
 use std::{collections::HashMap, sync::Arc};
 
 use milepost_core::{
-    Clock, Error, ErrorKind, Ids, Open, Outcome, Owner, Result, RunId, Store, SystemClock, SystemIds,
+    Clock, Error, ErrorKind, Ids, Open, Owner, Result, RunId, Store, SystemClock, SystemIds,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    BoxError, Ended, Handle, Happened, Run, Settings, Start,
+    BoxError, Handle, Happened, Run, Settings, Start,
     drive::drive,
     handler::Handler,
     log::Means,
@@ -156,14 +156,19 @@ impl Runner {
     ///
     /// # Errors
     ///
-    /// Those of [`Start`] and of [`Handle::output`]. A dropped future leaves the work going on.
+    /// Those of [`Start`] and of [`Handle::output`]. Dropped, it drops the handler and lets go of the run, in a task.
     pub async fn run<I: Serialize + ?Sized, O: DeserializeOwned>(
         &self,
         run: RunId,
         name: &str,
         input: &I,
     ) -> Result<O> {
-        self.start(run, name, input).or_resume().stay().await?.output().await
+        let (entered, handler) = self.start(run.clone(), name, input).or_resume().stay().enter().await?;
+        let ended = match entered {
+            Entered::Finished(outcome) => outcome.into(),
+            Entered::Ready(ready) => self.tasks.track_future(drive(*ready, handler, true)).await,
+        };
+        Handle::new(run, self.clone(), watch::channel(Some(ended)).1).output().await
     }
 
     /// Goes on with a run that is due, whatever it was asked to do. One that has ended answers with its outcome, and no work
@@ -191,23 +196,20 @@ impl Runner {
         let handler = self.shared.handler(&head.info.name)?;
         let open = open.owner(self.shared.owner.clone()).ttl(self.shared.settings.ttl);
         let entered = enter(&self.shared, run, open, None).await?;
-        Ok(self.take_up(run.clone(), entered, handler, false))
+        Ok(self.take_up(run.clone(), entered, handler))
     }
 
     /// Drives what was opened, in a task of its own.
-    pub(crate) fn take_up(&self, run: RunId, entered: Entered, handler: Handler, stay: bool) -> Handle {
+    pub(crate) fn take_up(&self, run: RunId, entered: Entered, handler: Handler) -> Handle {
         let (sender, ended) = watch::channel(None);
         match entered {
             Entered::Finished(outcome) => {
-                sender.send_replace(Some(match outcome {
-                    Outcome::Completed { .. } => Ended::Completed,
-                    Outcome::Failed { failure } => Ended::Failed(failure),
-                }));
+                sender.send_replace(Some(outcome.into()));
             }
             Entered::Ready(ready) => {
                 debug_assert!(self.shared.knows(&ready.name));
                 self.tasks.spawn(async move {
-                    let ended = drive(*ready, handler, stay).await;
+                    let ended = drive(*ready, handler, false).await;
                     sender.send_replace(Some(ended));
                 });
             }

@@ -10,8 +10,9 @@ use serde_json::value::RawValue;
 use crate::{
     Handle, Runner,
     canonical::to_json,
+    handler::Handler,
     meta::{describe, manifest},
-    open::enter,
+    open::{Entered, enter},
 };
 
 /// A run that is to be begun, made by [`Runner::start`]: await it.
@@ -72,6 +73,13 @@ impl<'a> Start<'a> {
     }
 
     async fn begin(self) -> Result<Handle> {
+        let (runner, run) = (self.runner, self.run.clone());
+        let (entered, handler) = self.enter().await?;
+        Ok(runner.take_up(run, entered, handler))
+    }
+
+    /// Opens the run, to be driven with this handler.
+    pub(crate) async fn enter(self) -> Result<(Entered, Handler)> {
         let Self { runner, run, info, input, within, mode, stay } = self;
         let shared = runner.shared();
         let name = info.name.clone();
@@ -101,7 +109,7 @@ impl<'a> Start<'a> {
             },
             other => other?,
         };
-        Ok(runner.take_up(run, entered, handler, stay))
+        Ok((entered, handler))
     }
 }
 

@@ -17,7 +17,7 @@ async fn draws_are_the_same_after_a_resume(world: &World) {
         async move {
             let drawn = (run.now(), run.uuid(), run.random(), run.now());
             tally.add(format!("{drawn:?}"));
-            run.sleep(Duration::from_millis(20)).await;
+            run.sleep(Duration::from_millis(200)).await;
             Work::Ok(drawn)
         }
     });

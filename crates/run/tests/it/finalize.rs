@@ -95,25 +95,16 @@ async fn an_input_that_does_not_fit_fails_the_run_before_its_first_step(world: &
 }
 
 async fn a_dropped_future_leaves_the_run_due(world: &World) {
-    // The runtime that drove it is shut down, which drops the future; this one lets go of the run.
     let runner = world.runner().handler("work", |run: Run, (): ()| async move {
         run.step("one", || async { Work::Ok(()) }).await?;
         std::future::pending::<()>().await;
         Work::Ok(())
     });
-    let other = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let _ = runner.start(id("r"), "work", &()).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        });
-        runtime
-    });
-    let runtime = other.join().unwrap();
-    assert_eq!(world.head(&id("r")).await.status(), Status::Running);
-    drop(runtime);
+    let work = runner.run::<_, ()>(id("r"), "work", &());
+    assert!(tokio::time::timeout(Duration::from_millis(60), work).await.is_err());
     world.until(&id("r"), Status::Interrupted).await;
     assert_eq!(world.head(&id("r")).await.lapses, 0, "it was let go of");
+    assert_eq!(world.kinds(&id("r")).await, "step-began step-done");
 }
 
 async fn a_lost_lease_stops_the_handler_and_writes_nothing(world: &World) {
@@ -225,7 +216,7 @@ async fn errors_of_the_last_commit_hide_no_other(world: &World) {
         async move {
             run.step("one", || async { Work::Ok(()) }).await?;
             // From now on the store refuses, for a reason that no second try mends.
-            faults.inner_close().await;
+            milepost_core::Store::close(&faults).await.unwrap();
             Err::<(), BoxError>("the primary error".into())
         }
     });
@@ -233,17 +224,6 @@ async fn errors_of_the_last_commit_hide_no_other(world: &World) {
     let Ended::Unwritten { meant, error } = ended else { panic!("{ended:?}") };
     assert!(meant.to_string().contains("the primary error"), "{meant}");
     assert!(error.contains("closed"), "{error}");
-}
-
-/// Closes the handle behind the faults.
-trait InnerClose {
-    fn inner_close(&self) -> impl Future<Output = ()> + Send;
-}
-
-impl InnerClose for milepost_layers::Faults<std::sync::Arc<dyn milepost_core::Store>> {
-    async fn inner_close(&self) {
-        milepost_core::Store::close(self).await.unwrap();
-    }
 }
 
 async fn the_end_is_written_once_whatever_is_lost(world: &World) {

@@ -63,6 +63,8 @@ async fn steps_in_flight_share_commits(world: &World) {
         .await?;
         Work::Ok(())
     });
+    // A store whose every write takes a moment.
+    world.faults.arm(milepost_layers::FaultPlan::seeded(1).delays(1.0, Duration::from_millis(4)));
     runner.run::<_, ()>(id("r"), "work", &()).await.unwrap();
     let head = world.head(&id("r")).await;
     assert_eq!(head.cursor, 64);

@@ -38,7 +38,7 @@ async fn a_finished_step_is_answered_from_the_log(world: &World) {
                     Work::Ok(n + 1)
                 })
                 .await?;
-            run.sleep(Duration::from_millis(50)).await;
+            run.sleep(Duration::from_millis(200)).await;
             Work::Ok(run.step("two", || async { Work::Ok(one * 2) }).await?)
         }
     });
@@ -137,7 +137,7 @@ async fn a_failure_is_replayed_as_it_was(world: &World) {
                 .await
                 .unwrap_err();
             tally.add(format!("{:?} {} {}", error.cause(), error.attempts(), error));
-            run.sleep(Duration::from_millis(30)).await;
+            run.sleep(Duration::from_millis(200)).await;
             Work::Ok(())
         }
     });
@@ -156,7 +156,7 @@ async fn a_timeout_is_replayed_as_a_timeout(world: &World) {
             Work::Ok(())
         });
         let error = slow.timeout(Duration::from_millis(10)).await.unwrap_err();
-        run.sleep(Duration::from_millis(30)).await;
+        run.sleep(Duration::from_millis(200)).await;
         Work::Ok((error.cause() == FailureCause::TimedOut, error.message().to_owned()))
     });
     let handle = runner.start(id("r"), "work", &()).await.unwrap();
@@ -318,7 +318,7 @@ async fn a_large_result_leaves_the_log_and_comes_back(world: &World) {
     let runner = runner.handler("work", |run: Run, (): ()| async move {
         let large = run.step("large", || async { Work::Ok("x".repeat(100_000)) }).await?;
         let small = run.step("small", || async { Work::Ok("y".repeat(10)) }).await?;
-        run.sleep(Duration::from_millis(20)).await;
+        run.sleep(Duration::from_millis(200)).await;
         Work::Ok(large.len() + small.len())
     });
     runner.start(id("r"), "work", &()).await.unwrap().ended().await;
@@ -355,7 +355,7 @@ async fn a_backoff_is_not_waited_for_in_the_process(world: &World) {
     let runner = world.runner().handler("work", move |run: Run, (): ()| {
         let work = work.clone();
         async move {
-            let retry = Retry::times(1).base(Duration::from_millis(80)).exact();
+            let retry = Retry::times(1).base(Duration::from_millis(200)).exact();
             Work::Ok(run.step("shaky", || async { work() }).retry(retry).await?)
         }
     });

@@ -47,7 +47,7 @@ async fn a_timer_keeps_its_instant_and_a_past_one_fires_at_once(world: &World) {
 async fn a_waiting_run_is_woken_by_another_process(world: &World) {
     let work = |runner: Runner| {
         runner.handler("work", |run: Run, (): ()| async move {
-            run.sleep(Duration::from_millis(60)).await;
+            run.sleep(Duration::from_millis(200)).await;
             Work::Ok(run.signal::<u32>("go").await?)
         })
     };
@@ -88,7 +88,7 @@ async fn the_first_signal_wins(world: &World) {
 
 async fn a_signal_sent_early_is_kept(world: &World) {
     let runner = world.runner().handler("work", |run: Run, (): ()| async move {
-        run.sleep(Duration::from_millis(30)).await;
+        run.sleep(Duration::from_millis(200)).await;
         Work::Ok(run.signal::<u32>("go").await?)
     });
     runner.start(id("r"), "work", &()).await.unwrap().ended().await;
@@ -104,7 +104,7 @@ async fn a_signal_sent_early_is_kept(world: &World) {
 
 async fn a_signal_that_nobody_sends_in_time_is_none(world: &World) {
     let runner = world.runner().handler("work", |run: Run, (): ()| async move {
-        Work::Ok(run.signal::<u32>("go").within(Duration::from_millis(40)).await?)
+        Work::Ok(run.signal::<u32>("go").within(Duration::from_millis(200)).await?)
     });
     runner.start(id("r"), "work", &()).await.unwrap().ended().await;
     world.until(&id("r"), Status::Interrupted).await;
@@ -114,7 +114,7 @@ async fn a_signal_that_nobody_sends_in_time_is_none(world: &World) {
 async fn a_default_stands_in_for_an_answer(world: &World) {
     let with = |default: u32| {
         world.runner().handler("work", move |run: Run, (): ()| async move {
-            Work::Ok(run.signal::<u32>("go").within(Duration::from_millis(40)).or(default).await?)
+            Work::Ok(run.signal::<u32>("go").within(Duration::from_millis(200)).or(default).await?)
         })
     };
     with(7).start(id("r"), "work", &()).await.unwrap().ended().await;
@@ -125,7 +125,7 @@ async fn a_default_stands_in_for_an_answer(world: &World) {
 
 async fn a_signal_after_its_bound_comes_too_late(world: &World) {
     let runner = world.runner().handler("work", |run: Run, (): ()| async move {
-        let first = run.signal::<u32>("go").within(Duration::from_millis(20)).await?;
+        let first = run.signal::<u32>("go").within(Duration::from_millis(200)).await?;
         Work::Ok((first, run.signal::<u32>("go").await?))
     });
     runner.start(id("r"), "work", &()).await.unwrap().ended().await;
@@ -138,7 +138,7 @@ async fn a_signal_after_its_bound_comes_too_late(world: &World) {
 async fn a_signal_of_another_type_is_an_error_that_is_replayed(world: &World) {
     let runner = world.runner().handler("work", |run: Run, (): ()| async move {
         let error = run.signal::<u32>("go").await.unwrap_err();
-        run.sleep(Duration::from_millis(20)).await;
+        run.sleep(Duration::from_millis(200)).await;
         Work::Ok(error.to_string())
     });
     runner.start(id("r"), "work", &()).await.unwrap().ended().await;
