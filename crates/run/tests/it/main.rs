@@ -2,9 +2,11 @@
 
 mod support;
 
+mod budget;
 mod draws;
 mod faults;
 mod finalize;
+mod golden;
 mod kill;
 mod parallel;
 mod recover;
