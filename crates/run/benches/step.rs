@@ -8,7 +8,7 @@ use milepost_core::{Clock, RunId, SystemClock};
 use milepost_run::{BoxError, Run, Runner};
 use milepost_store_memory::MemoryStore;
 
-const STEPS: u32 = 50_000;
+const STEPS: u32 = 10_000;
 
 async fn steps(run: Run, steps: u32) -> Result<u32, BoxError> {
     let mut sum = 0u32;
@@ -22,7 +22,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     let clock = SystemClock::default();
-    for round in 0..5 {
+    for round in 0..3 {
         let store = MemoryStore::new();
         let runner = Runner::new(store).handler("steps", steps);
         let run = RunId::from_static("bench");

@@ -7,7 +7,7 @@ use milepost_core::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Answer, Effect, InDoubt, Runner, Token,
+    Answer, Effect, InDoubt, Runner, SignalToken,
     canonical::to_json,
     doubt::answer_key,
     event::Event,
@@ -34,7 +34,7 @@ impl Runner {
     /// # Errors
     ///
     /// `Conflict`, naming the wait, when it was answered before with something else; else as [`Runner::signal`].
-    pub async fn wake<T: Serialize + ?Sized>(&self, token: &Token, value: &T) -> Result<Sent> {
+    pub async fn wake<T: Serialize + ?Sized>(&self, token: &SignalToken, value: &T) -> Result<Sent> {
         let key = key_of(token.signal())?;
         let incarnation = Some(token.incarnation());
         match self.say(token.run(), key, SIGNAL, &to_json(value)?, incarnation).await? {

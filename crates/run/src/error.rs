@@ -21,7 +21,24 @@ impl fmt::Display for Shutdown {
     }
 }
 
-impl StdError for Shutdown {}
+impl StdError for Shutdown {
+    // Wrappers that hide the type of what they wrap, as `anyhow` does, still show its sources.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&Stopping)
+    }
+}
+
+/// The source of every [`Shutdown`], by which it is known.
+#[derive(Clone, Copy, Debug)]
+struct Stopping;
+
+impl fmt::Display for Stopping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Shutdown.fmt(f)
+    }
+}
+
+impl StdError for Stopping {}
 
 /// Why a step has failed, in one word.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -122,7 +139,7 @@ pub(crate) fn describe(error: &(dyn StdError + 'static)) -> String {
 pub(crate) fn is_shutdown(error: &(dyn StdError + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.is::<Shutdown>() {
+        if error.is::<Stopping>() {
             return true;
         }
         next = error.source();

@@ -131,6 +131,11 @@ pub use signal::Signal;
 pub use start::Start;
 pub use step::Step;
 pub use stop::shutdown_signal;
-pub use token::Token;
+pub use token::SignalToken;
 pub use tokio_util::sync::CancellationToken;
 pub use uuid::Uuid;
+
+/// Compiles and runs the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 pub(crate) use self::core::{Core, Parts};
 use crate::{
-    BoxError, Effect, Signal, Step, Token,
+    BoxError, Effect, Signal, SignalToken, Step,
     event::{Draw, Event},
     history::Entry,
     place::Place,
@@ -181,8 +181,8 @@ impl Run {
 
     /// Names the wait for a signal of this life of the run, to be handed out: whoever has the token can
     /// [answer](crate::Runner::wake), once. The same after every crash.
-    pub fn token(&self, signal: &str) -> Token {
-        Token::new(self.core.id.clone(), self.fence().incarnation, signal)
+    pub fn token(&self, signal: &str) -> SignalToken {
+        SignalToken::new(self.core.id.clone(), self.fence().incarnation, signal)
     }
 
     /// The gate for a change of the handler: gives the newest of `versions` where the run comes here for the first time, and

@@ -10,13 +10,13 @@ use milepost_core::{Error, ErrorKind, Incarnation, RunId};
 ///
 /// It names, it does not protect: who can guess a run's id and incarnation can make it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Token {
+pub struct SignalToken {
     run: RunId,
     incarnation: Incarnation,
     signal: String,
 }
 
-impl Token {
+impl SignalToken {
     pub(crate) fn new(run: RunId, incarnation: Incarnation, signal: &str) -> Self {
         Self { run, incarnation, signal: signal.into() }
     }
@@ -37,14 +37,14 @@ impl Token {
     }
 }
 
-impl fmt::Display for Token {
+impl fmt::Display for SignalToken {
     /// Visible ASCII that needs no escaping in a URL: `mp1.<incarnation>.<signal>.<run>`, the names in hexadecimal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "mp1.{}.{}.{}", self.incarnation, hex(&self.signal), hex(self.run.as_str()))
     }
 }
 
-impl FromStr for Token {
+impl FromStr for SignalToken {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
@@ -75,10 +75,10 @@ mod tests {
 
     #[test]
     fn a_token_reads_what_it_writes() {
-        let token = Token::new(RunId::new("orders/7 é").unwrap(), Incarnation(0xfe), "boss.approval");
-        assert_eq!(token.to_string().parse::<Token>().unwrap(), token);
+        let token = SignalToken::new(RunId::new("orders/7 é").unwrap(), Incarnation(0xfe), "boss.approval");
+        assert_eq!(token.to_string().parse::<SignalToken>().unwrap(), token);
         for wrong in ["", "mp1.0", "mp2.0.61.61", "mp1.0.61.61.61", "mp1.0.6.zz", "mp1.0.61."] {
-            assert!(wrong.parse::<Token>().is_err(), "{wrong}");
+            assert!(wrong.parse::<SignalToken>().is_err(), "{wrong}");
         }
     }
 }

@@ -91,7 +91,7 @@ async fn death_at_every_write(world: &World) {
             let handle = dying.start(run.clone(), "work", &()).await.unwrap();
             let outside = Runner::new(world.store.clone());
             outside.signal(&run, "go", &100).await.unwrap();
-            while !faults.is_dead() && !world.head(&run).await.outcome.is_some() {
+            while !faults.is_dead() && world.head(&run).await.outcome.is_none() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             drop(handle);

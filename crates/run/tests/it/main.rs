@@ -1,5 +1,7 @@
 //! The tests of the run loop, on every store that this crate can reach.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod support;
 
 mod budget;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use milepost_core::{Sent, Timestamp};
-use milepost_run::{CancellationToken, Token};
+use milepost_run::{CancellationToken, SignalToken};
 
 use crate::support::{Run, World, *};
 
@@ -171,7 +171,7 @@ async fn a_token_is_the_same_after_a_resume_and_answers_once(world: &World) {
         }
     });
     runner.start(id("r"), "work", &()).await.unwrap().ended().await;
-    let token: Token = tally.all()[0].parse().unwrap();
+    let token: SignalToken = tally.all()[0].parse().unwrap();
     runner.wake(&token, &true).await.unwrap();
     runner.wake(&token, &true).await.unwrap();
     let second = runner.wake(&token, &false).await.unwrap_err();
