@@ -148,7 +148,9 @@ async fn audit(runner: &Runner, prefix: &str, kills: usize) -> Result<(), BoxErr
         assert_eq!(runner.output::<u32>(&head.run).await?, STEPS);
     }
     println!("All {RUNS} runs have completed, after {kills} kills and {takeovers} takeovers.");
-    println!("No finished step ran again, and no two workers drove one run: the epochs in every log only grow.");
+    println!(
+        "No finished step ran again, and no two workers drove one run: the epochs in every log only grow."
+    );
     println!("{repeated} steps were under way when their worker died, and were tried again by another.");
     Ok(())
 }

@@ -62,9 +62,7 @@ fn next(transcript: &Value) -> Value {
         .filter(|message| message["role"] == "tool")
         .filter_map(|message| message["content"].as_str())
         .collect();
-    let call = |id: &str, name: &str, arguments: Value| {
-        json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments.to_string() } })
-    };
+    let call = |id: &str, name: &str, arguments: Value| json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments.to_string() } });
     let calls = match results[..] {
         [] => vec![
             call("call_1", "temperature", json!({ "city": "Oslo" })),
@@ -72,7 +70,8 @@ fn next(transcript: &Value) -> Value {
         ],
         [oslo, cairo] => vec![call("call_3", "subtract", json!({ "from": cairo, "what": oslo }))],
         [oslo, cairo, difference, ..] => {
-            let content = format!("Oslo has {oslo} °C and Cairo {cairo} °C: a difference of {difference} °C.");
+            let content =
+                format!("Oslo has {oslo} °C and Cairo {cairo} °C: a difference of {difference} °C.");
             return json!({ "role": "assistant", "content": content });
         }
         _ => return json!({ "role": "assistant", "content": "A tool call has no answer." }),

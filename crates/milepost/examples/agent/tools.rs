@@ -27,7 +27,8 @@ pub(crate) async fn call(call: &Value, effect: Effect) -> Result<String, BoxErro
     let arguments: Value = serde_json::from_str(call["function"]["arguments"].as_str().unwrap_or("{}"))?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let number = |name: &str| -> Result<i64, BoxError> {
-        let value = arguments[name].as_str().map(str::to_owned).unwrap_or_else(|| arguments[name].to_string());
+        let value =
+            arguments[name].as_str().map(str::to_owned).unwrap_or_else(|| arguments[name].to_string());
         Ok(value.trim().parse()?)
     };
     match effect.step() {

@@ -9,6 +9,7 @@ mod draws;
 mod faults;
 mod finalize;
 mod golden;
+mod guard;
 mod kill;
 mod parallel;
 mod recover;
