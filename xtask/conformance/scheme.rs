@@ -6,16 +6,24 @@ use std::io::ErrorKind;
 
 use anyhow::{Context, bail};
 use milepost::SqliteConfig;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use tokio::runtime::Builder;
 
 /// A kind of URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Memory,
     Sqlite,
+    Postgres,
 }
 
 /// Every scheme, as it stands in a URL.
-const SCHEMES: &[(&str, Scheme)] = &[("memory", Scheme::Memory), ("sqlite", Scheme::Sqlite)];
+const SCHEMES: &[(&str, Scheme)] = &[
+    ("memory", Scheme::Memory),
+    ("sqlite", Scheme::Sqlite),
+    ("postgres", Scheme::Postgres),
+    ("postgresql", Scheme::Postgres),
+];
 
 impl Scheme {
     /// That of a URL; the error lists those that there are.
@@ -37,6 +45,7 @@ impl Scheme {
     pub(crate) fn is_server(self) -> bool {
         match self {
             Self::Memory | Self::Sqlite => false,
+            Self::Postgres => true,
         }
     }
 
@@ -46,6 +55,13 @@ impl Scheme {
         let base = match self {
             Self::Memory => base.to_owned(),
             Self::Sqlite => format!("{base}.{scope}"),
+            // A schema of its own; one that the URL names is left alone.
+            Self::Postgres => {
+                let parameters = parameters.split('&').filter(|one| !one.is_empty() && !one.starts_with("schema="));
+                let own = format!("schema={scope}");
+                let all: Vec<&str> = parameters.chain([own.as_str(), "prepare=1"]).collect();
+                return format!("{base}?{}", all.join("&"));
+            }
         };
         if parameters.is_empty() { base } else { format!("{base}?{parameters}") }
     }
@@ -55,6 +71,7 @@ impl Scheme {
         match self {
             Self::Memory => Ok(()),
             Self::Sqlite => urls.iter().try_for_each(|url| remove_sqlite(url)),
+            Self::Postgres => remove_schemas(urls),
         }
     }
 }
@@ -75,6 +92,22 @@ fn remove_sqlite(url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Drops the schemas that these URLs name, each in a transaction of its own.
+fn remove_schemas(urls: &BTreeSet<String>) -> anyhow::Result<()> {
+    let Some(url) = urls.first() else { return Ok(()) };
+    let base = url.split_once('?').map_or(url.as_str(), |(base, _)| base);
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut connection = PgConnection::connect(base).await.context("cannot connect to remove the schemas")?;
+        for url in urls {
+            let schema = url.split(['?', '&']).find_map(|part| part.strip_prefix("schema="));
+            let drop = format!("DROP SCHEMA IF EXISTS \"{}\" CASCADE", schema.unwrap_or_default());
+            connection.execute(sqlx::raw_sql(AssertSqlSafe(drop))).await.context("cannot remove a schema")?;
+        }
+        Ok(())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +117,11 @@ mod tests {
         let place = |url: &str| Scheme::of(url).unwrap().place(url, "mp_1");
         assert_eq!(place("sqlite:a/runs.db?synchronous=normal"), "sqlite:a/runs.db.mp_1?synchronous=normal");
         assert_eq!(place("sqlite:runs.db"), "sqlite:runs.db.mp_1");
+        assert_eq!(place("postgres://h/d"), "postgres://h/d?schema=mp_1&prepare=1");
+        assert_eq!(
+            place("postgres://h/d?schema=mine&timeout=5s"),
+            "postgres://h/d?timeout=5s&schema=mp_1&prepare=1"
+        );
     }
 
     #[test]

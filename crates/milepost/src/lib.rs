@@ -42,6 +42,8 @@
 //! | feature | gives | default |
 //! |---|---|---|
 //! | `sqlite` | `sqlite:path`, durable in one file | yes |
+//! | `postgres` | `postgres://…`, also behind PgBouncer | no |
+//! | `postgres-tls` | the same with `sslmode=require` and above | no |
 //! | `redis` | `redis://…`, one server or a cluster, as durable as it is set to | no |
 //! | `redis-tls`, `redis-sentinel` | `rediss://…`, `redis+sentinel://…` | no |
 //! | `memory` | `memory:`, for tests | no |
@@ -59,6 +61,8 @@ pub use milepost_core::*;
 pub use milepost_layers::{GroupCommit, GroupCommitConfig};
 #[cfg(feature = "memory")]
 pub use milepost_store_memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use milepost_store_postgres::{Pooler, PostgresConfig, PostgresStore};
 #[cfg(feature = "redis")]
 pub use milepost_store_redis::{RedisConfig, RedisStore};
 #[cfg(feature = "sqlite")]
