@@ -3,6 +3,7 @@
 //! It is told by its environment what to connect to, and takes the arguments of a test program.
 
 mod places;
+mod postgres;
 mod redis;
 mod scheme;
 

@@ -7,13 +7,14 @@ use std::io::ErrorKind;
 use anyhow::{Context, bail};
 use milepost::SqliteConfig;
 
-use crate::redis;
+use crate::{postgres, redis};
 
 /// A kind of URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Memory,
     Sqlite,
+    Postgres,
     Redis,
     RedisCluster,
 }
@@ -22,6 +23,8 @@ pub(crate) enum Scheme {
 const SCHEMES: &[(&str, Scheme)] = &[
     ("memory", Scheme::Memory),
     ("sqlite", Scheme::Sqlite),
+    ("postgres", Scheme::Postgres),
+    ("postgresql", Scheme::Postgres),
     ("redis", Scheme::Redis),
     ("redis+cluster", Scheme::RedisCluster),
 ];
@@ -46,7 +49,7 @@ impl Scheme {
     pub(crate) fn is_server(self) -> bool {
         match self {
             Self::Memory | Self::Sqlite => false,
-            Self::Redis | Self::RedisCluster => true,
+            Self::Postgres | Self::Redis | Self::RedisCluster => true,
         }
     }
 
@@ -54,6 +57,7 @@ impl Scheme {
     pub(crate) fn place(self, url: &str, scope: &str) -> String {
         let (base, parameters) = url.split_once('?').map_or((url, ""), |(base, rest)| (base, rest));
         let base = match self {
+            Self::Postgres => return postgres::place(base, parameters, scope),
             Self::Redis | Self::RedisCluster => return redis::place(base, parameters, scope),
             Self::Memory => base.to_owned(),
             Self::Sqlite => format!("{base}.{scope}"),
@@ -66,6 +70,7 @@ impl Scheme {
         match self {
             Self::Memory => Ok(()),
             Self::Sqlite => urls.iter().try_for_each(|url| remove_sqlite(url)),
+            Self::Postgres => postgres::remove(urls),
             Self::Redis | Self::RedisCluster => redis::remove(urls),
         }
     }
@@ -96,6 +101,11 @@ mod tests {
         let place = |url: &str| Scheme::of(url).unwrap().place(url, "mp_1");
         assert_eq!(place("sqlite:a/runs.db?synchronous=normal"), "sqlite:a/runs.db.mp_1?synchronous=normal");
         assert_eq!(place("sqlite:runs.db"), "sqlite:runs.db.mp_1");
+        assert_eq!(place("postgres://h/d"), "postgres://h/d?schema=mp_1&prepare=1");
+        assert_eq!(
+            place("postgres://h/d?schema=mine&timeout=5s"),
+            "postgres://h/d?timeout=5s&schema=mp_1&prepare=1"
+        );
         let redis = "redis://h:1/2?prefix=milepost.mp_1&prepare=1";
         assert_eq!(place("redis://h:1/2"), redis);
         assert_eq!(

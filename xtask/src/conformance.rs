@@ -41,6 +41,19 @@ pub(crate) const BACKENDS: &[Backend] = &[
     Backend { name: "memory", package: "milepost-store-memory", ..EMBEDDED },
     Backend { name: "sqlite", package: "milepost-store-sqlite", ..EMBEDDED },
     Backend {
+        name: "postgres",
+        package: "milepost-store-postgres",
+        servers: &[("MILEPOST_TEST_POSTGRES_URL", Kind::Postgres)],
+        ..EMBEDDED
+    },
+    Backend {
+        name: "pgbouncer",
+        package: "milepost-store-postgres",
+        target: "conformance_pgbouncer",
+        servers: &[("MILEPOST_TEST_PGBOUNCER_URL", Kind::PgBouncer)],
+        ..EMBEDDED
+    },
+    Backend {
         name: "redis",
         package: "milepost-store-redis",
         servers: &[("MILEPOST_TEST_REDIS_URL", Kind::Redis)],

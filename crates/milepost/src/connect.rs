@@ -9,6 +9,8 @@ use milepost_layers::GroupCommit;
 const SCHEMES: &[(&str, &str)] = &[
     ("memory", "memory"),
     ("sqlite", "sqlite"),
+    ("postgres", "postgres"),
+    ("postgresql", "postgres"),
     ("redis", "redis"),
     ("rediss", "redis-tls"),
     ("redis+cluster", "redis"),
@@ -23,6 +25,7 @@ const SCHEMES: &[(&str, &str)] = &[
 /// |---|---|---|
 /// | `memory:` | in this process, gone with it; each call makes a new one | `memory` |
 /// | `sqlite:path?…` | a file; see [`SqliteConfig::from_url`](crate::SqliteConfig::from_url) for its parameters | `sqlite` |
+/// | `postgres://…`, `postgresql://…` | a server, also behind PgBouncer; see [`PostgresConfig::from_url`] for its parameters | `postgres`, `postgres-tls` |
 /// | `redis://…`, `rediss://…`, `redis+cluster://…` | a server or a cluster; see [`RedisConfig::from_url`] for these and the others | `redis`, `redis-tls` |
 ///
 /// A store that can write many commits in one trip gets [`GroupCommit`] in front of it, so that runs that commit at the
@@ -30,6 +33,7 @@ const SCHEMES: &[(&str, &str)] = &[
 ///
 /// A server must have been made ready with [`prepare`].
 ///
+/// [`PostgresConfig::from_url`]: https://docs.rs/milepost-store-postgres/latest/milepost_store_postgres/struct.PostgresConfig.html
 /// [`RedisConfig::from_url`]: https://docs.rs/milepost-store-redis/latest/milepost_store_redis/struct.RedisConfig.html
 ///
 /// # Errors
@@ -52,12 +56,23 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Store>> {
 ///
 /// As [`connect`].
 pub async fn prepare(url: &str) -> Result<()> {
+    #[cfg(feature = "postgres")]
+    if is_postgres(url) {
+        let (url, _) = take_group_commit(url)?;
+        return milepost_store_postgres::PostgresStore::prepare(&url).await;
+    }
     #[cfg(feature = "redis")]
     if is_redis(url) {
         let (url, _) = take_group_commit(url)?;
         return milepost_store_redis::RedisStore::prepare(&url).await;
     }
     connect(url).await?.close().await
+}
+
+/// Whether the scheme is one of the PostgreSQL store's.
+#[cfg(feature = "postgres")]
+fn is_postgres(url: &str) -> bool {
+    matches!(url.split_once(':'), Some(("postgres" | "postgresql", _)))
 }
 
 /// Whether the scheme is one of those that the Redis store knows, the ones whose feature is off among them: it says so
@@ -91,6 +106,10 @@ fn take_group_commit(url: &str) -> Result<(String, bool)> {
 }
 
 async fn open(url: &str) -> Result<Arc<dyn Store>> {
+    #[cfg(feature = "postgres")]
+    if is_postgres(url) {
+        return Ok(Arc::new(milepost_store_postgres::PostgresStore::connect(url).await?));
+    }
     #[cfg(feature = "redis")]
     if is_redis(url) {
         return Ok(Arc::new(milepost_store_redis::RedisStore::connect(url).await?));

@@ -44,6 +44,8 @@
 //! |---|---|---|
 //! | `run` | [`Runner`] and all of [`run`]: steps, waits, recovery | yes |
 //! | `sqlite` | `sqlite:path`, durable in one file | yes |
+//! | `postgres` | `postgres://…`, also behind PgBouncer | no |
+//! | `postgres-tls` | the same with `sslmode=require` and above | no |
 //! | `redis` | `redis://…`, one server or a cluster, as durable as it is set to | no |
 //! | `redis-tls`, `redis-sentinel` | `rediss://…`, `redis+sentinel://…` | no |
 //! | `memory` | `memory:`, for tests | no |
@@ -67,6 +69,8 @@ pub use milepost_run::{
 };
 #[cfg(feature = "memory")]
 pub use milepost_store_memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use milepost_store_postgres::{Pooler, PostgresConfig, PostgresStore};
 #[cfg(feature = "redis")]
 pub use milepost_store_redis::{RedisConfig, RedisStore};
 #[cfg(feature = "sqlite")]

@@ -1,0 +1,7 @@
+//! The PostgreSQL store, held to the contract by a real server: that of `MILEPOST_TEST_POSTGRES_URL`, or one started for this.
+
+mod kit;
+
+fn main() -> std::process::ExitCode {
+    milepost_conformance::main(kit::backend("postgres", kit::Way::Direct))
+}
