@@ -209,12 +209,12 @@ async fn a_deadline_does_not_slide(world: &World) {
         run.signal::<()>("second").await?;
         Work::Ok(())
     });
-    runner.start(id("r"), "work", &()).deadline(Duration::from_millis(250)).await.unwrap().ended().await;
+    runner.start(id("r"), "work", &()).deadline(Duration::from_secs(2)).await.unwrap().ended().await;
     let created = world.head(&id("r")).await.created_at;
     runner.signal(&id("r"), "first", &()).await.unwrap();
     let ended = runner.resume(&id("r")).await.unwrap().ended().await;
     let Ended::Waiting(wake) = ended else { panic!("{ended:?}") };
-    assert_eq!(wake.at, Some(created + Duration::from_millis(250)));
+    assert_eq!(wake.at, Some(created + Duration::from_secs(2)));
     world.until(&id("r"), Status::Interrupted).await;
     runner.resume(&id("r")).await.unwrap().ended().await;
     assert_eq!(world.failure(&id("r")).await.0, FailureKind::TimedOut);
