@@ -13,6 +13,7 @@ fn runs() -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::print_stdout, reason = "who asks for many runs wants to know how long they take")]
 async fn a_page_of_due_runs_takes_three_trips_and_all_of_them_few_more() {
     let world = World::new();
     let proxy = proxy(&world.url);
@@ -45,5 +46,9 @@ async fn a_page_of_due_runs_takes_three_trips_and_all_of_them_few_more() {
     assert_eq!(all.len(), total);
     assert!(all.windows(2).all(|pair| pair[0].run < pair[1].run), "in the order of their ids, each once");
     assert!(counts.requests as usize <= 8 + total / 50, "{} requests for {total} runs", counts.requests);
-    println!("{total} runs: the first page in {took:?}, all in {:?} and {} requests", watch.elapsed(), counts.requests);
+    println!(
+        "{total} runs: the first page in {took:?}, all in {:?} and {} requests",
+        watch.elapsed(),
+        counts.requests
+    );
 }
