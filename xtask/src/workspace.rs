@@ -13,13 +13,14 @@ pub(crate) struct Workspace {
     packages: Vec<Package>,
     #[serde(rename = "workspace_root")]
     pub(crate) root: PathBuf,
-    target_directory: PathBuf,
+    pub(crate) target_directory: PathBuf,
 }
 
 /// A member.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    pub(crate) version: String,
     /// What it declares, or inherits.
     pub(crate) rust_version: Option<String>,
     /// The registries that it may go to; `None` is any, an empty list is nowhere.

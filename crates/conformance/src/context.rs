@@ -43,6 +43,8 @@ pub struct Context {
     closes_alone: bool,
     ids: SeededIds,
     pub(crate) journal: Arc<Journal>,
+    /// Both handles, without the journal: it would keep two calls of one instant apart.
+    pub(crate) untraced: [Arc<dyn Store>; 2],
     reopened: Mutex<Vec<Arc<dyn Store>>>,
 }
 
@@ -99,6 +101,7 @@ impl Context {
         let b = handle(&harness, &scope, mode, closes_alone).await?;
         Ok(Self {
             capabilities: a.capabilities(),
+            untraced: [a.clone(), b.clone()],
             a: Traced::over(a, "a", &journal),
             b: Traced::over(b, "b", &journal),
             harness,
@@ -120,6 +123,7 @@ impl Context {
     pub(crate) fn with_other(&self, b: Arc<dyn Store>) -> Self {
         Self {
             a: self.a.clone(),
+            untraced: [self.untraced[0].clone(), b.clone()],
             b,
             capabilities: self.capabilities,
             harness: self.harness.clone(),

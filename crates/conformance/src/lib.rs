@@ -116,6 +116,7 @@ mod areas;
 mod case;
 mod check;
 mod context;
+mod duel;
 mod entry;
 mod expect;
 mod harness;

@@ -6,9 +6,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use futures_util::{StreamExt, future, stream};
 use milepost_core::{
-    At, BlobInfo, BoxStream, Bytes, Capabilities, Clock, Commit, Committed, Delete, Digest, Error, Head,
-    Message, NewMessage, Open, Opened, Query, Record, Renew, Result, RunId, Sent, Snapshot, Span, Store,
-    SystemClock,
+    Applied, At, BlobInfo, BoxStream, Bytes, Capabilities, Clock, Commit, Committed, Delete, Digest, Error,
+    Head, Message, NewMessage, Open, Opened, Query, Record, Renew, Result, RunId, Sent, Snapshot, Span,
+    Store, SystemClock,
 };
 use tokio::sync::Mutex;
 
@@ -77,7 +77,7 @@ impl Reopening {
         let affordable = current.spent < inner.harness.tuning().reopening;
         if due && idle && affordable && !current.closed {
             let start = inner.clock.elapsed();
-            let next = inner.harness.connect(&inner.scope).await?;
+            let next = inner.harness.connect(&inner.scope).await.map_err(not_asked)?;
             let before = std::mem::replace(&mut current.store, next);
             if inner.closing {
                 before.close().await?;
@@ -108,6 +108,11 @@ impl Reopening {
         };
         stream::once(turned).flatten().boxed()
     }
+}
+
+/// Who could not connect has asked for nothing yet, whether or not the store's `connect` says so.
+fn not_asked(error: Error) -> Error {
+    if error.applied().is_some() { error } else { error.with_applied(Applied::No) }
 }
 
 fn failed<T: Send + 'static>(error: Error) -> BoxStream<'static, Result<T>> {

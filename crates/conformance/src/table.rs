@@ -71,6 +71,8 @@ const AREAS: &[&[Case]] = &[
     ids::filters::CASES,
     // concurrency
     concurrency::many::CASES,
+    concurrency::owners::CASES,
+    concurrency::outsiders::CASES,
     concurrency::linear::CASES,
     concurrency::lasting::CASES,
     // differential

@@ -32,6 +32,7 @@
 //! | you want | look at |
 //! |---|---|
 //! | a store, by a URL | [`connect`] |
+//! | an async function that survives its process | [`Runner`], [`Run`], the module [`run`] |
 //! | to save a state and get it back | [`Checkpoints`], [`Stateful`], [`Saver`] |
 //! | to choose how often, how durable, with which snapshots | [`Settings`] |
 //! | the contract of a backend | [`Store`] |
@@ -41,6 +42,7 @@
 //!
 //! | feature | gives | default |
 //! |---|---|---|
+//! | `run` | [`Runner`] and all of [`run`]: steps, waits, recovery | yes |
 //! | `sqlite` | `sqlite:path`, durable in one file | yes |
 //! | `redis` | `redis://…`, one server or a cluster, as durable as it is set to | no |
 //! | `redis-tls`, `redis-sentinel` | `rediss://…`, `redis+sentinel://…` | no |
@@ -57,6 +59,12 @@ pub use milepost_checkpoint::{
 };
 pub use milepost_core::*;
 pub use milepost_layers::{GroupCommit, GroupCommitConfig};
+#[cfg(feature = "run")]
+pub use milepost_run as run;
+#[cfg(feature = "run")]
+pub use milepost_run::{
+    BoxError, CancellationToken, Effect, Ended, Retry, Run, Runner, Shutdown, StepError, shutdown_signal,
+};
 #[cfg(feature = "memory")]
 pub use milepost_store_memory::MemoryStore;
 #[cfg(feature = "redis")]

@@ -23,7 +23,7 @@ pub(super) fn examples(context: &mut Context<'_>) -> anyhow::Result<Tally> {
 
 /// Every published crate as it would be uploaded.
 pub(super) fn package(context: &mut Context<'_>) -> anyhow::Result<Tally> {
-    let program = package::program(context.workspace, !context.quick);
+    let program = package::program(context.workspace, !context.quick)?;
     Ok(Tally::check(context.succeeds(program)?))
 }
 

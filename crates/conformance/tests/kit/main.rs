@@ -4,6 +4,7 @@ mod docs;
 mod hooks;
 mod idle;
 mod planted;
+mod server;
 mod yes;
 
 use std::{fmt::Write, time::Duration};

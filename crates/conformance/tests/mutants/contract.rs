@@ -8,7 +8,9 @@ use milepost_core::*;
 
 use crate::{
     flaw::*,
-    list, read,
+    list,
+    narrow::About,
+    read,
     rules::{Mint, Run},
     store::Broken,
 };
@@ -129,6 +131,7 @@ impl Store for Broken {
         let ids = SystemIds;
         let mint = Mint { incarnation: ids.incarnation(), token: ids.token() };
         let racy = if open.mode == Mode::Resume { RacyTakeover } else { RacyCreation };
+        let about = About::open(&open);
         let open_or_inherit = |slot: &mut Option<Run>, now| {
             let is_new = slot.is_none();
             let mut opened = self.rules.open(slot, run, open, mint, now)?;
@@ -138,7 +141,7 @@ impl Store for Broken {
             }
             Ok(opened)
         };
-        self.write(run, Operation::Open, racy, open_or_inherit).await
+        self.write(run, Operation::Open, (racy, about), open_or_inherit).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed> {
@@ -213,7 +216,7 @@ impl Store for Broken {
 
     async fn renew(&self, run: &RunId, renew: Renew) -> Result<()> {
         self.check_renew(&renew).map_err(|error| self.told(error, Operation::Renew, run))?;
-        self.write(run, Operation::Renew, RacyRenewal, |slot, now| {
+        self.write(run, Operation::Renew, (RacyRenewal, About::Renew), |slot, now| {
             self.rules.renew(Self::found(slot)?, renew, now)
         })
         .await
@@ -224,14 +227,14 @@ impl Store for Broken {
         if self.mixes() {
             self.mix(run).map_err(|error| self.told(error, Operation::Send, run))?;
         }
-        self.write(run, Operation::Send, RacySend, |slot, now| {
+        self.write(run, Operation::Send, (RacySend, About::Send), |slot, now| {
             self.rules.send(Self::found(slot)?, message, now)
         })
         .await
     }
 
     async fn delete(&self, run: &RunId, guard: Delete) -> Result<bool> {
-        let deleted = self.write(run, Operation::Delete, RacyDeletion, |slot, now| {
+        let deleted = self.write(run, Operation::Delete, (RacyDeletion, About::Delete), |slot, now| {
             let kept = slot.clone();
             let deleted = self.rules.delete(slot, guard, now);
             if self.has(DeletionDoesNothing) {

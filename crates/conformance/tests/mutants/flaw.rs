@@ -3,6 +3,7 @@
 mod blobs;
 mod commit;
 mod deletion;
+mod duels;
 mod fencing;
 mod inbox;
 mod leases;
@@ -17,8 +18,8 @@ mod snapshots;
 mod streams;
 
 pub(crate) use self::{
-    blobs::*, commit::*, deletion::*, fencing::*, inbox::*, leases::*, limits::*, listing::*, names::*,
-    open::*, races::*, refused::*, replay::*, snapshots::*, streams::*,
+    blobs::*, commit::*, deletion::*, duels::*, fencing::*, inbox::*, leases::*, limits::*, listing::*,
+    names::*, open::*, races::*, refused::*, replay::*, snapshots::*, streams::*,
 };
 use milepost_core::{Capabilities, Capability, Durability, Limits};
 
@@ -45,12 +46,17 @@ impl Row {
 /// The tables, in the order of the contract.
 const TABLES: &[&[Row]] = &[
     OPEN, FENCING, COMMIT, REPLAY, REFUSED, LEASES, INBOX, STREAMS, SNAPSHOTS, BLOBS, LISTING, DELETION,
-    NAMES, LIMITS, RACES,
+    NAMES, LIMITS, RACES, DUELS,
 ];
 
 /// Every mutant of the store.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
     TABLES.iter().copied().flatten().copied()
+}
+
+/// Those that only two writes of one instant tell from a good store.
+pub(crate) fn duels() -> impl Iterator<Item = Row> {
+    DUELS.iter().copied()
 }
 
 /// The rows of a file. A name reads like a variant, so that rules can match on it.

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::{
     flaw::*,
+    narrow::{About, by_its_look, puts_back_all},
     rules::{Rules, Run},
 };
 
@@ -159,12 +160,12 @@ impl Broken {
         error.during("broken", operation, Some(run))
     }
 
-    /// Applies one write in one step, unless `racy` is how this store is broken.
+    /// Applies one write in one step, unless `racy`, or how it looks first, is how this store is broken.
     pub(crate) async fn write<T>(
         &self,
         run: &RunId,
         operation: Operation,
-        racy: Flaw,
+        (racy, about): (Flaw, About),
         work: impl FnOnce(&mut Option<Run>, Timestamp) -> Result<T> + Send,
     ) -> Result<T> {
         let key = self.key(run);
@@ -179,6 +180,23 @@ impl Broken {
                     self.data()?.put(&key, slot, old);
                 }
                 answer
+            })
+        } else if let Some(flaw) = self.rules.flaw.filter(|flaw| about.looks_first(*flaw)) {
+            let seen = self.data().map(|data| data.runs.get(&key).cloned());
+            seen.and_then(|seen| {
+                if !puts_back_all(flaw) {
+                    // What was read is decoded, as a row would be, and only then the lock is taken again.
+                    let seen = seen.clone();
+                    let mut data = self.data()?;
+                    let mut slot = data.runs.remove(&key);
+                    let answer = by_its_look(flaw, &mut slot, seen, |slot| work(slot, self.now()));
+                    data.put(&key, slot, None);
+                    return answer;
+                }
+                let mut slot = seen;
+                let answer = work(&mut slot, self.now())?;
+                self.data()?.put(&key, slot, None);
+                Ok(answer)
             })
         } else {
             self.data().and_then(|mut data| {
@@ -246,7 +264,8 @@ impl Broken {
         let key = self.key(&run);
         let seen = self.data()?.runs.get(&key).map(|run| run.head.newest_message);
         tokio::task::yield_now().await;
-        self.write(&run, Operation::Commit, RacyCommit, |slot, now| {
+        let about = About::commit(&commit);
+        self.write(&run, Operation::Commit, (RacyCommit, about), |slot, now| {
             let run = Self::found(slot)?;
             let newest = std::mem::replace(&mut run.head.newest_message, seen.unwrap_or_default());
             let answer = self.rules.commit(run, commit, now);
@@ -283,7 +302,8 @@ impl Broken {
         if self.has(WakeIsDecidedOutsideTheLock) && matches!(commit.lease, LeaseChange::Release(_)) {
             return self.release_by_an_old_look(commit).await;
         }
-        let committed = self.write(&run, Operation::Commit, RacyCommit, |slot, now| {
+        let about = About::commit(&commit);
+        let committed = self.write(&run, Operation::Commit, (RacyCommit, about), |slot, now| {
             let mut lost = self.is_lost().then(|| slot.clone());
             self.rules.commit(Self::found(lost.as_mut().unwrap_or(slot))?, commit, now)
         });

@@ -1,0 +1,195 @@
+//! From a run in the store to one that a handler can drive.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::TryStreamExt;
+use milepost_core::{
+    Applied, At, Commit, Error, ErrorKind, Failure, FailureKind, Finish, Head, Open, Opened, Outcome,
+    Refusal, Result, Retain, RunId, Snapshot, Span, Timestamp, Wake,
+};
+use serde_json::value::RawValue;
+use tracing::error;
+
+use crate::{
+    Ended, Happened,
+    event::Event,
+    history::History,
+    inbox::Inbox,
+    log::{End, Log, Means, pauses},
+    meta::{Base, Meta},
+    run::{Core, Parts},
+    runner::Shared,
+    stop::Stop,
+    store_clock::StoreClock,
+};
+
+/// How long a store that does not answer is asked again when a run is opened.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A run that this process drives.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) core: Arc<Core>,
+    pub(crate) name: String,
+    pub(crate) input: Box<RawValue>,
+    pub(crate) deadline: Option<Timestamp>,
+}
+
+/// What came of opening a run.
+#[derive(Debug)]
+pub(crate) enum Entered {
+    Ready(Box<Ready>),
+    /// It has ended before, or just now as poison.
+    Finished(Outcome),
+}
+
+/// Opens a run and reads its log, once. `base` is the large input of a run that is created.
+///
+/// # Errors
+///
+/// Those of [`milepost_core::Store::open`], but `Finished`; and those of reading the run, which is then let go of.
+pub(crate) async fn enter(
+    shared: &Shared,
+    run: &RunId,
+    open: Open,
+    base: Option<Box<RawValue>>,
+) -> Result<Entered> {
+    let began = shared.means.clock.elapsed();
+    let reopens = open.reopen_failed;
+    let opened = match ask(&shared.means, || shared.means.store.open(run, open.clone())).await {
+        Ok(opened) => opened,
+        Err(error) => match error.refusal() {
+            Some(Refusal::Finished { outcome }) => return Ok(Entered::Finished(outcome.clone())),
+            _ => return Err(error),
+        },
+    };
+    let head = found(&shared.means, opened, base).await?;
+    let clock = StoreClock::new(shared.means.clock.clone(), head.at, began);
+    let stop = Arc::<Stop>::default();
+    let ttl = shared.settings.ttl.max(shared.means.store.capabilities().limits.min_ttl);
+    let log = Log::new(shared.means.clone(), head.fence, &head, ttl, stop.clone());
+    if head.lapses >= shared.settings.poison_after {
+        return end_as_poison(shared, &log, &head).await;
+    }
+    match read(shared, &head).await {
+        Ok((history, input, meta)) => {
+            shared
+                .observers
+                .tell(run, || Happened::Opened { epoch: head.fence.epoch, cursor: history.cursor });
+            let poll = shared.settings.poll;
+            let inbox = Inbox::new(shared.means.clone(), run.clone(), head.fence, poll, stop.clone());
+            inbox.load(&head).await?;
+            let ready = Ready {
+                name: head.info.name.clone(),
+                input,
+                deadline: meta.deadline(&head),
+                core: Arc::new(Core::new(Parts {
+                    id: run.clone(),
+                    log: Arc::new(log),
+                    history,
+                    inbox: Arc::new(inbox),
+                    stop,
+                    stopping: shared.stopping.clone(),
+                    clock,
+                    settings: shared.settings.clone(),
+                    observers: shared.observers.clone(),
+                })),
+            };
+            if reopens {
+                reopen(&ready.core);
+            }
+            Ok(Entered::Ready(Box::new(ready)))
+        }
+        Err(error) => {
+            // Somebody else may be able to read it, a newer program for one; not at once, or it would go round in circles.
+            let release = End::Release(Wake::at(clock.now() + ttl));
+            if let Err(second) = log.end(release, None, PATIENCE).await {
+                error!(%run, error = %second, "a run that cannot be read could not be let go of");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Does what may fail in passing until it works, for a while. What is asked is the same each time, so a lost answer is
+/// settled by asking again.
+pub(crate) async fn ask<T, F>(means: &Means, ask: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let began = means.clock.elapsed();
+    let mut pauses = pauses();
+    loop {
+        match ask().await {
+            Err(error)
+                if error.refusal().is_none()
+                    && (error.kind().is_transient() || error.applied() == Some(Applied::Maybe))
+                    && means.clock.elapsed().saturating_sub(began) < PATIENCE =>
+            {
+                means.clock.sleep(pauses()).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Puts the large input of a run that was just created at its origin, which makes it a run that can be due.
+async fn found(means: &Means, opened: Opened, base: Option<Box<RawValue>>) -> Result<Head> {
+    let mut head = opened.head;
+    let Some(input) = base.filter(|_| head.draft) else { return Ok(head) };
+    let body = serde_json::to_vec(&Base::new(input))
+        .map_err(|error| Error::new(ErrorKind::Invalid, format!("the input has no form in JSON: {error}")))?;
+    let commit = Commit::new(head.run.clone(), opened.fence, means.ids.operation(), head.version)
+        .snapshot(Snapshot::new(0, body));
+    head.version = ask(means, || means.store.commit(commit.clone())).await?.version;
+    head.draft = false;
+    Ok(head)
+}
+
+async fn end_as_poison(shared: &Shared, log: &Log, head: &Head) -> Result<Entered> {
+    let message = format!(
+        "{} owners in a row died driving it, without any work finished in between; \
+         find out why, then reopen the run",
+        head.lapses
+    );
+    let failure = Failure::new(FailureKind::Poison, message);
+    error!(run = %head.run, %failure, "a run is poison");
+    let outcome = Outcome::Failed { failure: failure.clone() };
+    let finish = Finish { outcome: outcome.clone(), retain: Retain::Keep };
+    log.end(End::Finish(finish), None, PATIENCE).await?;
+    shared.observers.tell(&head.run, || Happened::Ended(Ended::Failed(failure)));
+    Ok(Entered::Finished(outcome))
+}
+
+async fn read(shared: &Shared, head: &Head) -> Result<(History, Box<RawValue>, Meta)> {
+    let store = &shared.means.store;
+    let meta = Meta::of(head)?;
+    let input = match meta.input.clone() {
+        Some(input) => input,
+        None => base(store.snapshot(&head.run, At::Latest).await?)?.input,
+    };
+    let mut history = History::default();
+    let span = Span::all().until(head.cursor).incarnation(head.fence.incarnation);
+    let mut records = store.stream(&head.run, span);
+    while let Some(record) = records.try_next().await? {
+        history.read(&record)?;
+    }
+    Ok((history, input, meta))
+}
+
+fn base(snapshot: Option<Snapshot>) -> Result<Base> {
+    let missing = || Error::new(ErrorKind::Corrupt, "the run's input is not where its info says that it is");
+    serde_json::from_slice(&snapshot.ok_or_else(missing)?.body).map_err(|error| {
+        Error::new(ErrorKind::Undecodable, format!("the run's input cannot be read: {error}"))
+    })
+}
+
+/// The failures upon which the handler has not acted are tried again.
+fn reopen(core: &Core) {
+    let mut history = core.history();
+    let forgotten = history.newest_failures();
+    history.forget(forgotten.clone());
+    drop(history);
+    let entry = core.log.entry(&[Event::Reopened { forgotten }]);
+    core.log.push(entry);
+}

@@ -1,0 +1,17 @@
+//! The tests of the run loop, on every store that this crate can reach.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod support;
+
+mod budget;
+mod draws;
+mod faults;
+mod finalize;
+mod golden;
+mod guard;
+mod kill;
+mod parallel;
+mod recover;
+mod steps;
+mod wait;
