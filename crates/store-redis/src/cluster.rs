@@ -25,10 +25,13 @@ pub(crate) struct Cluster {
     map: Mutex<Arc<Map>>,
 }
 
+/// A node's host and port.
+type At = (String, u16);
+
 /// Who has which slots.
 #[derive(Debug, Default)]
 struct Map {
-    nodes: BTreeMap<(String, u16), Arc<Node>>,
+    nodes: BTreeMap<At, Arc<Node>>,
     /// The last slot of each range with its master, in order.
     ranges: Vec<(u16, Arc<Node>)>,
 }
@@ -157,7 +160,7 @@ impl Cluster {
     }
 
     /// Whom to ask: the known nodes, then those of the configuration.
-    fn candidates(&self, map: &Map) -> RedisResult<Vec<((String, u16), Arc<Node>)>> {
+    fn candidates(&self, map: &Map) -> RedisResult<Vec<(At, Arc<Node>)>> {
         let mut all: Vec<_> = map.nodes.iter().map(|(at, node)| (at.clone(), node.clone())).collect();
         for seed in &self.seeds {
             let at = match seed.addr() {
@@ -201,7 +204,7 @@ impl Cluster {
     }
 
     /// A node at an address, with whatever else the configuration says of the first one.
-    fn node(&self, (host, port): &(String, u16)) -> Option<Node> {
+    fn node(&self, (host, port): &At) -> Option<Node> {
         let seed = self.seeds.first()?;
         let address = match seed.addr().clone() {
             ConnectionAddr::TcpTls { insecure, tls_params, .. } => {

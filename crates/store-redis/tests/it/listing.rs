@@ -13,6 +13,7 @@ fn runs() -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::print_stdout, reason = "who asks for many runs wants to know how long they take")]
 async fn a_page_of_due_runs_takes_three_trips_and_all_of_them_few_more() {
     let world = World::new();
     let proxy = proxy(&world.url);
