@@ -24,10 +24,10 @@ const MOST_BYTES: usize = 4 << 20;
 
 /// Sends one commit.
 pub(crate) async fn commit(inner: &Inner, commit: &Commit) -> Result<Committed> {
-    if is_plain(commit) {
-        if let Some(Some(committed)) = append(inner, &[commit]).await?.pop() {
-            return Ok(committed);
-        }
+    if is_plain(commit)
+        && let Some(Some(committed)) = append(inner, &[commit]).await?.pop()
+    {
+        return Ok(committed);
     }
     whole(inner, commit).await
 }
@@ -144,7 +144,8 @@ async fn append(inner: &Inner, commits: &[&Commit]) -> Result<Vec<Option<Committ
     for row in &rows {
         let mut columns = Columns::new(row);
         let index = usize::try_from(columns.int()?).ok().and_then(|place| place.checked_sub(1));
-        let (index, cursor) = (index.filter(|index| *index < commits.len()).ok_or_else(nonsense)?, columns.unsigned()?);
+        let (index, cursor) =
+            (index.filter(|index| *index < commits.len()).ok_or_else(nonsense)?, columns.unsigned()?);
         let committed = Committed { version: commits[index].expect + 1, cursor, replayed: false };
         inner.acknowledged(commits[index], &committed);
         answers[index] = Some(committed);
@@ -159,9 +160,8 @@ async fn whole(inner: &Inner, commit: &Commit) -> Result<Committed> {
     let call = Call { sql: &inner.statements.commit, values: &values, writes: true, once: false };
     let rows = inner.link.call(&call).await?;
     // Every refusal of the function, of damaged data too, comes before its first write.
-    judge(inner, commit, floor, Answer::read(&rows)).map_err(|error| {
-        if error.applied().is_none() { error.with_applied(Applied::No) } else { error }
-    })
+    judge(inner, commit, floor, Answer::read(&rows))
+        .map_err(|error| if error.applied().is_none() { error.with_applied(Applied::No) } else { error })
 }
 
 fn judge(inner: &Inner, commit: &Commit, floor: Floor, answer: Result<Answer>) -> Result<Committed> {

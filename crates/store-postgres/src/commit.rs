@@ -105,9 +105,10 @@ fn ids(commit: &Commit) -> (Vec<Option<Bytes>>, Option<i64>) {
     let ids = || commit.records.iter().enumerate().filter_map(|(at, record)| Some((at, record.id.as_ref()?)));
     let mut first = BTreeMap::new();
     let twice = ids().find_map(|(at, id)| first.insert(id, at)).map_or(0, place);
-    let packed = commit.records.iter().map(|record| {
-        record.id.as_ref().map(|id| Bytes::copy_from_slice(id.as_str().as_bytes()))
-    });
+    let packed = commit
+        .records
+        .iter()
+        .map(|record| record.id.as_ref().map(|id| Bytes::copy_from_slice(id.as_str().as_bytes())));
     (packed.collect(), ids().next().map(|_| twice))
 }
 

@@ -94,7 +94,9 @@ impl PostgresConfig {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             match name {
                 "host" | "application_name" | "sslrootcert" | "sslcert" | "sslkey" => drivers.push(parameter),
-                "sslmode" if cfg!(not(feature = "tls")) && !matches!(value, "disable" | "allow" | "prefer") => {
+                "sslmode"
+                    if cfg!(not(feature = "tls")) && !matches!(value, "disable" | "allow" | "prefer") =>
+                {
                     return Err(config(format!(
                         "sslmode={value} needs the feature \"tls\" of the crate milepost-store-postgres, which is off"
                     )));
@@ -137,7 +139,9 @@ impl PostgresConfig {
                 let number = value.parse().ok().filter(|number| *number > 0);
                 Ok(self.connections(number.ok_or_else(|| wrong("a number above 0"))?))
             }
-            "timeout" => Ok(self.timeout(duration(value).ok_or_else(|| wrong("a duration such as 500ms or 5s"))?)),
+            "timeout" => {
+                Ok(self.timeout(duration(value).ok_or_else(|| wrong("a duration such as 500ms or 5s"))?))
+            }
             "pooler" => Ok(self.pooler(match value {
                 "detect" => Pooler::Detect,
                 "transaction" => Pooler::Transaction,

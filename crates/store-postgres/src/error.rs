@@ -8,18 +8,28 @@ pub(crate) const BACKEND: &str = "postgres";
 
 /// The kind of an SQLSTATE, and a line that says what to do about it.
 fn meaning(state: &str) -> (ErrorKind, &'static str) {
-    use ErrorKind::{Busy, Config, Corrupt, Denied, Full, NotPrepared, Other, ReadOnly, TooLarge, Unavailable};
+    use ErrorKind::{
+        Busy, Config, Corrupt, Denied, Full, NotPrepared, Other, ReadOnly, TooLarge, Unavailable,
+    };
     match state {
         "28000" | "28P01" => (Denied, "the server refuses the user or the password: check those of the URL"),
-        "42501" => (Denied, "the user lacks rights on this store's schema: grant them, or prepare as its owner"),
-        "3D000" => (Config, "there is no such database: create it, or name another one in the URL"),
-        "3F000" | "42P01" | "42883" | "42704" => {
-            (NotPrepared, "the schema lacks this store's tables: call milepost::prepare once, or add prepare=1 to the URL")
+        "42501" => {
+            (Denied, "the user lacks rights on this store's schema: grant them, or prepare as its owner")
         }
+        "3D000" => (Config, "there is no such database: create it, or name another one in the URL"),
+        "3F000" | "42P01" | "42883" | "42704" => (
+            NotPrepared,
+            "the schema lacks this store's tables: call milepost::prepare once, or add prepare=1 to the URL",
+        ),
         "25006" => (ReadOnly, "the server takes no writes here: it is a standby, or the role is read-only"),
         "40001" | "40P01" | "0A000" => (Busy, "others kept changing the same rows"),
-        "55P03" | "57014" => (Busy, "the server gave the statement up: a limit on locks or on statements was reached"),
-        "53300" => (Busy, "the server has no free connection: raise max_connections, or lower connections in the URL"),
+        "55P03" | "57014" => {
+            (Busy, "the server gave the statement up: a limit on locks or on statements was reached")
+        }
+        "53300" => (
+            Busy,
+            "the server has no free connection: raise max_connections, or lower connections in the URL",
+        ),
         "53100" => (Full, "the server's disk is full"),
         "53000" | "53200" => (Unavailable, "the server has run out of memory"),
         "54000" => (TooLarge, "the server does not take a value of this size"),
@@ -28,7 +38,9 @@ fn meaning(state: &str) -> (ErrorKind, &'static str) {
             (Unavailable, "the server is starting, stopping or has ended the connection")
         }
         // How poolers tell that there is no server behind them.
-        "58000" | "08P01" => (Unavailable, "the connection was refused or ended by the server or a pooler before it"),
+        "58000" | "08P01" => {
+            (Unavailable, "the connection was refused or ended by the server or a pooler before it")
+        }
         state if state.starts_with("08") => (Unavailable, "the connection to the server failed"),
         _ => (Other, "the server reports an error"),
     }

@@ -77,7 +77,11 @@ impl Followers {
 /// Listens until nobody follows, or the connection cannot be had: then followers look again now and then, and the next one
 /// that waits tries anew.
 async fn tend(followers: Arc<Followers>, options: PgConnectOptions, channel: String) {
-    let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).connect_lazy_with(options);
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .connect_lazy_with(options);
     if let Ok(mut listener) = PgListener::connect_with(&pool).await
         && listener.listen(&channel).await.is_ok()
     {

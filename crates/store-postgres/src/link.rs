@@ -186,7 +186,9 @@ impl Link {
         for statement in statements {
             let text = AssertSqlSafe((*statement).to_owned());
             // A migration may wait for one that another process makes.
-            match timeout(self.timeout.saturating_mul(6), used.connection.fetch_all(sqlx::raw_sql(text))).await {
+            match timeout(self.timeout.saturating_mul(6), used.connection.fetch_all(sqlx::raw_sql(text)))
+                .await
+            {
                 Ok(Ok(answer)) => rows.extend(answer),
                 Ok(Err(failed)) => return Err(from_driver(&failed)),
                 Err(_) => return Err(Error::new(ErrorKind::TimedOut, "the server did not answer in time")),

@@ -230,9 +230,12 @@ mod tests {
 
     #[test]
     fn a_prefix_is_a_range_of_bytes() {
-        for (prefix, end) in
-            [("user1", &b"user2"[..]), ("a%", b"a&"), ("\u{d7ff}", b"\xed\x9f\xc0"), ("a\u{10ffff}", b"a\xf4\x8f\xbf\xc0")]
-        {
+        for (prefix, end) in [
+            ("user1", &b"user2"[..]),
+            ("a%", b"a&"),
+            ("\u{d7ff}", b"\xed\x9f\xc0"),
+            ("a\u{10ffff}", b"a\xf4\x8f\xbf\xc0"),
+        ] {
             assert_eq!(behind(prefix).as_deref(), Some(end), "{prefix:?}");
         }
     }

@@ -241,7 +241,11 @@ pub(crate) fn failure_state(kind: FailureKind) -> i64 {
 }
 
 /// The name and the body of an outcome, and the checksum that binds them to the run.
-pub(crate) fn pack_outcome(run: &RunId, incarnation: Incarnation, outcome: &Outcome) -> (Bytes, Bytes, Checksum) {
+pub(crate) fn pack_outcome(
+    run: &RunId,
+    incarnation: Incarnation,
+    outcome: &Outcome,
+) -> (Bytes, Bytes, Checksum) {
     let (kind, body) = match outcome {
         Outcome::Completed { output } => ("completed", output.clone()),
         Outcome::Failed { failure } => {
@@ -268,7 +272,9 @@ fn unpack_outcome(run: &RunId, row: &Row, raw: &Bytes) -> Result<Outcome> {
         Outcome::Completed { output: body }
     } else {
         let message = String::from_utf8(body.to_vec()).map_err(|_| damaged())?;
-        Outcome::Failed { failure: Failure { kind: FailureKind::from_name(&kind).ok_or_else(damaged)?, message } }
+        Outcome::Failed {
+            failure: Failure { kind: FailureKind::from_name(&kind).ok_or_else(damaged)?, message },
+        }
     };
     if state(&outcome) == row.state { Ok(outcome) } else { Err(damaged()) }
 }

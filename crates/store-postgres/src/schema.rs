@@ -28,7 +28,8 @@ const GUARD: &str = "DO $guard$ BEGIN
 IF to_regclass('{s}.milepost') IS NULL THEN
 IF to_regnamespace('{s}') IS NULL THEN CREATE SCHEMA {s}; END IF;
 EXECUTE $tables$\n";
-const MARK: &str = "CREATE TABLE {s}.milepost (version bigint NOT NULL); INSERT INTO {s}.milepost VALUES ($1);
+const MARK: &str =
+    "CREATE TABLE {s}.milepost (version bigint NOT NULL); INSERT INTO {s}.milepost VALUES ($1);
 $tables$; END IF; END $guard$";
 
 /// The version that the schema has; `None` if nothing is set up in it.

@@ -108,7 +108,11 @@ mod tests {
             ("off", "on", "on", "a", Buffered),
             ("on", "off", "on", "", Buffered),
         ] {
-            assert_eq!(durability(fsync, full_pages, commit, standbys), declared, "{fsync} {full_pages} {commit}");
+            assert_eq!(
+                durability(fsync, full_pages, commit, standbys),
+                declared,
+                "{fsync} {full_pages} {commit}"
+            );
         }
     }
 }

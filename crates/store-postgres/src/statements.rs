@@ -23,28 +23,55 @@ macro_rules! statements {
 macro_rules! page {
     ($table:literal, $place:literal, $columns:literal, $count:literal, $sum:literal, $direction:literal) => {
         concat!(
-            "SELECT ", $count, "::bigint, ", $sum, "::bigint, record_send(r), NULL::bytea, NULL::bytea, NULL::bytea, ",
-            "NULL::bytea FROM {s}.run r WHERE r.id = $1 UNION ALL SELECT ", $columns, " FROM (SELECT near.*, ",
-            "sum(octet_length(near.body)) OVER (ORDER BY near.", $place, $direction, " ROWS UNBOUNDED PRECEDING) ",
-            "- octet_length(near.body) AS before FROM (SELECT t.* FROM {s}.", $table, " t WHERE t.run = ",
-            "(SELECT key FROM {s}.run WHERE id = $1) AND t.", $place, " > $2 AND t.", $place, " <= $3 ORDER BY t.",
-            $place, $direction, " LIMIT $4) near) p WHERE p.before < 1048576"
+            "SELECT ",
+            $count,
+            "::bigint, ",
+            $sum,
+            "::bigint, record_send(r), NULL::bytea, NULL::bytea, NULL::bytea, ",
+            "NULL::bytea FROM {s}.run r WHERE r.id = $1 UNION ALL SELECT ",
+            $columns,
+            " FROM (SELECT near.*, ",
+            "sum(octet_length(near.body)) OVER (ORDER BY near.",
+            $place,
+            $direction,
+            " ROWS UNBOUNDED PRECEDING) ",
+            "- octet_length(near.body) AS before FROM (SELECT t.* FROM {s}.",
+            $table,
+            " t WHERE t.run = ",
+            "(SELECT key FROM {s}.run WHERE id = $1) AND t.",
+            $place,
+            " > $2 AND t.",
+            $place,
+            " <= $3 ORDER BY t.",
+            $place,
+            $direction,
+            " LIMIT $4) near) p WHERE p.before < 1048576"
         )
     };
 }
 
 macro_rules! records {
     ($direction:literal) => {
-        page!("record", "cursor", "p.cursor, p.at, p.kind, p.id, p.blobs, p.checksum, p.body", "0", "0", $direction)
+        page!(
+            "record",
+            "cursor",
+            "p.cursor, p.at, p.kind, p.id, p.blobs, p.checksum, p.body",
+            "0",
+            "0",
+            $direction
+        )
     };
 }
 
 macro_rules! messages {
     ($direction:literal) => {
         page!(
-            "message", "number", "p.number, p.at, p.id, p.name, p.kind, p.checksum, p.body",
+            "message",
+            "number",
+            "p.number, p.at, p.id, p.name, p.kind, p.checksum, p.body",
             "(SELECT count(*) FROM {s}.message m WHERE m.run = r.key)",
-            "(SELECT coalesce(bit_xor(m.number), 0) FROM {s}.message m WHERE m.run = r.key)", $direction
+            "(SELECT coalesce(bit_xor(m.number), 0) FROM {s}.message m WHERE m.run = r.key)",
+            $direction
         )
     };
 }

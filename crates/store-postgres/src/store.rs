@@ -15,8 +15,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use milepost_core::{
     Applied, At, BlobInfo, BoxStream, Capabilities, Capability, Commit, Committed, Delete, Digest, Error,
-    ErrorKind, Head, Limits, Message, NewMessage, Open, Opened, Operation, Query, Record, Renew, Result, RunId,
-    Sent, Snapshot, Span, Store,
+    ErrorKind, Head, Limits, Message, NewMessage, Open, Opened, Operation, Query, Record, Renew, Result,
+    RunId, Sent, Snapshot, Span, Store,
 };
 use tokio::sync::RwLock;
 

@@ -148,7 +148,11 @@ struct Reader<T> {
 }
 
 /// The entries of a span, which has been checked.
-pub(crate) fn entries<T: Entry>(inner: &Arc<Inner>, run: &RunId, span: Span) -> BoxStream<'static, Result<T>> {
+pub(crate) fn entries<T: Entry>(
+    inner: &Arc<Inner>,
+    run: &RunId,
+    span: Span,
+) -> BoxStream<'static, Result<T>> {
     let follower = span.follow.then(|| Follower::new(&inner.followers, run));
     let (inner, run) = (inner.clone(), run.clone());
     let reader = Reader { inner, run, span, page: VecDeque::new(), follower, ended: false };
@@ -243,7 +247,6 @@ async fn register(inner: &Inner, run: RunId) {
 }
 
 /// The run's row, the tally that comes with it, and the entries; `None` if there is no such run.
-#[expect(clippy::type_complexity, reason = "three results of one pass")]
 fn decode<T: Entry>(rows: &[sqlx::postgres::PgRow], run: &RunId) -> Result<Option<(Row, Tally, Vec<T>)>> {
     let mut found = None;
     let mut page = Vec::new();
@@ -277,7 +280,11 @@ pub(crate) fn blobs(inner: &Arc<Inner>, run: &RunId) -> BoxStream<'static, Resul
             let version = *version.get_or_insert((row.fence, row.version));
             let Some(last) = page.last() else {
                 let changed = version != (row.fence, row.version);
-                return if tally == row.blobs || changed { Ok(None) } else { Err(during(corrupt("a blob is gone"))) };
+                return if tally == row.blobs || changed {
+                    Ok(None)
+                } else {
+                    Err(during(corrupt("a blob is gone")))
+                };
             };
             let next = (Some(last.name), tally, Some(version));
             Ok::<_, Error>(Some((stream::iter(page.into_iter().map(Ok)), next)))

@@ -63,7 +63,9 @@ fn columns(table: &str) -> Vec<&'static str> {
     match table {
         "run" => [FIXED, HOT].concat(),
         "cold" => vec!["run", "owner", "note", "open_id", "open_version", "open_created"],
-        "info" => vec!["run", "id", "created", "name", "parent", "labels", "tags", "manifest", "lineage", "meta"],
+        "info" => {
+            vec!["run", "id", "created", "name", "parent", "labels", "tags", "manifest", "lineage", "meta"]
+        }
         "record_id" => vec!["run", "id", "cursor"],
         "message_key" => vec!["run", "name", "number", "content"],
         _ => unreachable!("no table {table} is sealed"),

@@ -96,7 +96,12 @@ pub(crate) fn position(number: u64) -> i64 {
 
 fn hex(sql: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    sql.extend(bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]).map(char::from));
+    sql.extend(
+        bytes
+            .iter()
+            .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
+            .map(char::from),
+    );
 }
 
 /// The values as a prepared statement takes them.

@@ -31,7 +31,11 @@ fn open_values(inner: &Inner, run: &RunId, open: &Open) -> Vec<Value> {
     let over = match open.takeover {
         Takeover::IfDue => None,
         Takeover::Over(fence) => {
-            let parts = [&fence.incarnation.0.to_be_bytes()[..], &fence.epoch.to_be_bytes(), &fence.token.0.to_be_bytes()];
+            let parts = [
+                &fence.incarnation.0.to_be_bytes()[..],
+                &fence.epoch.to_be_bytes(),
+                &fence.token.0.to_be_bytes(),
+            ];
             Some(Bytes::from(parts.concat()))
         }
     };

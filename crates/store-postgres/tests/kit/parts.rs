@@ -125,7 +125,8 @@ pub(crate) async fn list(scope: Scope, run: RunId, way: Way) -> Result<Vec<Part>
 /// The table of a part, and the condition that finds its row.
 fn row_of(part: &Part) -> Result<(&'static Table, String)> {
     let mut words = part.name.split(' ');
-    let (name, key, place) = (words.next(), words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (name, key, place) =
+        (words.next(), words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let table = TABLES.iter().find(|table| Some(table.name) == name).ok_or_else(|| failed(&part.name))?;
     let mut condition = format!("{} = {key}", table.run);
     if let Some(column) = table.place {
