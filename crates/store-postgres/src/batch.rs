@@ -24,10 +24,10 @@ const MOST_BYTES: usize = 4 << 20;
 
 /// Sends one commit.
 pub(crate) async fn commit(inner: &Inner, commit: &Commit) -> Result<Committed> {
-    if is_plain(commit) {
-        if let Some(Some(committed)) = append(inner, &[commit]).await?.pop() {
-            return Ok(committed);
-        }
+    if is_plain(commit)
+        && let Some(Some(committed)) = append(inner, &[commit]).await?.pop()
+    {
+        return Ok(committed);
     }
     whole(inner, commit).await
 }

@@ -247,7 +247,6 @@ async fn register(inner: &Inner, run: RunId) {
 }
 
 /// The run's row, the tally that comes with it, and the entries; `None` if there is no such run.
-#[expect(clippy::type_complexity, reason = "three results of one pass")]
 fn decode<T: Entry>(rows: &[sqlx::postgres::PgRow], run: &RunId) -> Result<Option<(Row, Tally, Vec<T>)>> {
     let mut found = None;
     let mut page = Vec::new();

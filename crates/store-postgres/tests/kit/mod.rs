@@ -3,9 +3,9 @@
 
 mod parts;
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
 
-use milepost_conformance::{Harness, Scope, harness};
+use milepost_conformance::{Harness, Scope, Tuning, harness};
 use milepost_core::{Error, ErrorKind, Result, Timestamp};
 use milepost_servers::{PgBouncer, Postgres, Server};
 use milepost_store_postgres::PostgresConfig;
@@ -127,7 +127,11 @@ pub(crate) fn backend(name: &'static str, way: Way) -> Harness {
         let config = PostgresConfig::from_url(&url(&scope, way).await?)?.schema(scope.name())?;
         config.prepare_on_connect(true).connections(6).connect().await
     };
+    // A schema of its own for each case takes a while on a busy machine, and so does a server.
+    let mut tuning = Tuning::default();
+    tuning.timeout = Duration::from_secs(60);
     harness(name, connect)
+        .with_tuning(tuning)
         .with_server_clock(move |scope, now| set_clock(scope, now, way))
         .with_processes()
         .with_parts(move |scope, run| parts::list(scope, run, way))
