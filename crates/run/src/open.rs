@@ -71,14 +71,17 @@ pub(crate) async fn enter(
     if head.lapses >= shared.settings.poison_after {
         return end_as_poison(shared, &log, &head).await;
     }
-    match read(shared, &head).await {
+    let poll = shared.settings.poll;
+    let inbox = Inbox::new(shared.means.clone(), run.clone(), head.fence, poll, stop.clone());
+    let read = async {
+        let read = read(shared, &head).await?;
+        inbox.load(&head).await.map(|()| read)
+    };
+    match read.await {
         Ok((history, input, meta)) => {
             shared
                 .observers
                 .tell(run, || Happened::Opened { epoch: head.fence.epoch, cursor: history.cursor });
-            let poll = shared.settings.poll;
-            let inbox = Inbox::new(shared.means.clone(), run.clone(), head.fence, poll, stop.clone());
-            inbox.load(&head).await?;
             let ready = Ready {
                 name: head.info.name.clone(),
                 input,
