@@ -182,7 +182,8 @@ impl PostgresConfig {
         self
     }
 
-    /// How long a free connection and an answer are waited for, each; by default 10 s.
+    /// How long a free connection and an answer are waited for, each; by default 10 s. An answer to a large statement
+    /// is waited for longer, by a second for each megabyte.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

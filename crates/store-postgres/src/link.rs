@@ -132,6 +132,12 @@ impl Link {
         drop(used.permit);
     }
 
+    /// How long an answer is waited for: longer where much is sent.
+    fn patience(&self, call: &Call<'_>) -> Duration {
+        let bytes: usize = call.values.iter().map(Value::weight).sum();
+        self.timeout + Duration::from_micros(bytes as u64)
+    }
+
     async fn send(&self, connection: &mut PgConnection, call: &Call<'_>) -> Result<Vec<PgRow>, sqlx::Error> {
         if self.direct && !call.once {
             let query = sqlx::query_with(AssertSqlSafe(call.sql.clone()), value::bound(call.values)?);
@@ -151,7 +157,7 @@ impl Link {
         loop {
             attempt += 1;
             let mut used = self.acquire().await.map_err(|error| call.told(error, Applied::No))?;
-            let failed = match timeout(self.timeout, self.send(&mut used.connection, call)).await {
+            let failed = match timeout(self.patience(call), self.send(&mut used.connection, call)).await {
                 Ok(Ok(rows)) => {
                     self.give_back(used);
                     return Ok(rows);

@@ -79,7 +79,8 @@ impl Value {
         };
     }
 
-    fn weight(&self) -> usize {
+    /// About how many bytes it has as a literal.
+    pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Int(_) => 32,
             Self::Bytes(bytes) => 32 + 2 * bytes.as_ref().map_or(0, Bytes::len),
@@ -94,14 +95,17 @@ pub(crate) fn position(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// Writes bytes as hexadecimal digits, a run of them at a time: bodies may be large.
 fn hex(sql: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    sql.extend(
-        bytes
-            .iter()
-            .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
-            .map(char::from),
-    );
+    let mut digits = [0; 1024];
+    for chunk in bytes.chunks(digits.len() / 2) {
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(chunk) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        sql.push_str(std::str::from_utf8(&digits[..2 * chunk.len()]).unwrap_or_default());
+    }
 }
 
 /// The values as a prepared statement takes them.

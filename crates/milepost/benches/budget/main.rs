@@ -6,6 +6,8 @@
 #![expect(clippy::print_stderr, reason = "it says what it is measuring")]
 #![allow(missing_docs, reason = "a program")]
 
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 mod row;
@@ -39,6 +41,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let many = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     eprintln!("SQLite against its raw driver, {turns} turns …");
     rows.extend(many.block_on(many.spawn(sqlite::rows(turns)))?.map_err(|error| error.to_string())?);
+    #[cfg(feature = "postgres")]
+    {
+        eprintln!("PostgreSQL against raw INSERTs, {turns} turns …");
+        rows.extend(many.block_on(many.spawn(postgres::rows(turns)))?.map_err(|error| error.to_string())?);
+    }
     #[cfg(feature = "redis")]
     {
         eprintln!("Redis against a raw script, {turns} turns …");

@@ -31,7 +31,7 @@ BEGIN
                 CASE WHEN l.draft = 1 THEN NULL ELSE u.until END AS due,
                 CASE WHEN l.n_advances = 1 THEN 0 ELSE l.lapses END AS lapses, v_now AS updated,
                 l.record_bytes + l.n_bytes AS record_bytes, l.version + 1 AS last_version,
-                l.cursor + l.n_count AS last_cursor, l.n_op || int8send(l.epoch) || l.token AS last
+                l.cursor + l.n_count AS last_cursor, l.n_op || l.token AS last
             FROM locked l CROSS JOIN LATERAL (SELECT CASE WHEN l.n_span = 0 THEN l.until
                 ELSE greatest(l.until, {s}.later(v_now, l.n_span)) END AS until) u
             WHERE l.incarnation = l.n_incarnation AND l.epoch = l.n_epoch AND l.token = l.n_token

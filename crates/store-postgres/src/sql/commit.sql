@@ -36,7 +36,7 @@ BEGIN
         IF substr(r.last, 1, 32) <> p_op THEN
             RETURN {s}.brief({ID_REUSED}, 0, 0, r);
         END IF;
-        IF substr(r.last, 33) = int8send(p_epoch) || p_token THEN
+        IF substr(r.last, 33) = p_token THEN
             RETURN {s}.brief({REPLAYED}, r.last_version, r.last_cursor, r);
         END IF;
     END IF;
@@ -145,7 +145,7 @@ BEGIN
     END IF;
     r.last_version := r.version;
     r.last_cursor := r.cursor;
-    r.last := p_op || int8send(p_epoch) || p_token;
+    r.last := p_op || p_token;
     r := {s}.save({s}.settle(r, v_now, p_lease = 2), v_now);
     RETURN {s}.brief({OK}, r.version, r.cursor, r);
 END $f$;

@@ -8,6 +8,8 @@
 -- others, and no index holds any of them: its updates stay on their page (HOT). hint is indexed in place of due: it is
 -- never later than due, and follows it only when it has passed, at most once a lease.
 --
+-- last is the newest commit: its id, the first half of its digest, and the token of its fence.
+--
 -- Texts are bytes: a name may hold what the encoding of the database cannot. Bodies are kept as they come, without
 -- PostgreSQL's compression. Each row carries a checksum over all of its columns; what a run has elsewhere is counted in its
 -- row, and summed up by exclusive or.
