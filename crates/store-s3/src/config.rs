@@ -48,7 +48,7 @@ pub struct S3Config {
 #[derive(Clone)]
 pub(crate) enum Place {
     Folder(PathBuf),
-    #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+    #[cfg(feature = "remote")]
     Remote(crate::remote::Address),
     #[cfg(test)]
     Given(Arc<dyn Objects>),
@@ -59,7 +59,7 @@ impl fmt::Debug for S3Config {
         let mut shown = f.debug_struct("S3Config");
         match &self.place {
             Place::Folder(folder) => shown.field("folder", folder),
-            #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+            #[cfg(feature = "remote")]
             Place::Remote(address) => shown.field("address", address),
             #[cfg(test)]
             Place::Given(objects) => shown.field("objects", objects),
@@ -114,9 +114,9 @@ impl S3Config {
         let poll = parsed.duration("poll")?;
         let place = match parsed.kind {
             Kind::File => Place::Folder(parsed.folder()?),
-            #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+            #[cfg(feature = "remote")]
             kind => Place::Remote(crate::remote::Address::from_url(kind, &mut parsed)?),
-            #[cfg(not(any(feature = "s3", feature = "gcs", feature = "azure")))]
+            #[cfg(not(feature = "remote"))]
             kind => return Err(kind.is_off()),
         };
         parsed.nothing_left()?;
@@ -166,7 +166,7 @@ impl S3Config {
         crate::url::check_prefix(prefix)?;
         match &mut self.place {
             Place::Folder(folder) => folder.extend(prefix.split('/')),
-            #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+            #[cfg(feature = "remote")]
             Place::Remote(address) => address.push(prefix),
             #[cfg(test)]
             Place::Given(_) => {}
@@ -181,7 +181,7 @@ impl S3Config {
     pub(crate) fn backend(&self) -> &'static str {
         match &self.place {
             Place::Folder(_) => "folder",
-            #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+            #[cfg(feature = "remote")]
             Place::Remote(address) => address.backend(),
             #[cfg(test)]
             Place::Given(_) => "memory",
@@ -193,7 +193,7 @@ impl S3Config {
         let min_ttl = if self.is_embedded() { Limits::DEFAULT.min_ttl } else { MIN_TTL };
         let durability = match &self.place {
             Place::Folder(_) => Durability::Fsync,
-            #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+            #[cfg(feature = "remote")]
             Place::Remote(address) => address.durability(),
             #[cfg(test)]
             Place::Given(_) => Durability::Process,
@@ -213,7 +213,7 @@ impl S3Config {
                 let system = folder.file_system();
                 Ok((Arc::new(folder), format!("file system {system}")))
             }
-            #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+            #[cfg(feature = "remote")]
             Place::Remote(address) => Ok((Arc::new(address.connect().await?), address.service())),
             #[cfg(test)]
             Place::Given(objects) => Ok((objects.clone(), format!("{:p}", Arc::as_ptr(objects)))),
@@ -247,8 +247,7 @@ impl S3Config {
         Ok(S3Store::new(self, objects))
     }
 
-    /// Makes the place ready: idempotent, and safe from any number of processes at once. With the feature `aws-sdk` a
-    /// bucket that is not there is made.
+    /// Makes the place ready: idempotent, and safe from any number of processes at once. The bucket must be there.
     ///
     /// # Errors
     ///
@@ -256,10 +255,6 @@ impl S3Config {
     pub async fn prepare(self) -> Result<()> {
         let backend = self.backend();
         let prepared = async {
-            #[cfg(feature = "aws-sdk")]
-            if let Place::Remote(address) = &self.place {
-                address.make_bucket().await?;
-            }
             let (objects, service) = self.objects().await?;
             self.make_ready(&*objects, service).await
         };

@@ -11,7 +11,7 @@ mod list;
 mod objects;
 mod probe;
 mod read;
-#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+#[cfg(feature = "remote")]
 mod remote;
 mod run;
 mod state;

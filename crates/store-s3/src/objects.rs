@@ -1,8 +1,12 @@
 //! The little that is asked of a place that keeps objects.
 
 mod folder;
+#[cfg(feature = "remote")]
+mod http;
 #[cfg(test)]
 mod memory;
+#[cfg(feature = "remote")]
+mod remote;
 
 use std::fmt;
 
@@ -11,8 +15,12 @@ use bytes::Bytes;
 use milepost_core::{Result, Timestamp};
 
 pub(crate) use folder::Folder;
+#[cfg(feature = "remote")]
+pub(crate) use http::{ServerTime, Timed};
 #[cfg(test)]
-pub(crate) use memory::Memory;
+pub(crate) use memory::{Care, Memory};
+#[cfg(feature = "remote")]
+pub(crate) use remote::{Client, Remote};
 
 /// An object that was listed.
 #[derive(Clone, PartialEq, Eq, Debug)]

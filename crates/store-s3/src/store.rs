@@ -71,7 +71,7 @@ impl Cells {
     /// Lets everybody who follows look again.
     fn wake_all(&self) {
         let cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cells.values().for_each(|cell| drop(cell.changed.send_replace(())));
+        cells.values().for_each(|cell| cell.changed.send_replace(()));
     }
 }
 

@@ -23,7 +23,17 @@ impl Kind {
         Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("", |(scheme, _)| scheme)
     }
 
-    #[cfg_attr(all(feature = "s3", feature = "gcs", feature = "azure"), expect(dead_code, reason = "all are on"))]
+    /// Whether this crate was built with what it takes.
+    #[cfg(feature = "remote")]
+    pub(crate) fn is_on(self) -> bool {
+        match self {
+            Kind::S3 => cfg!(feature = "s3"),
+            Kind::Gcs => cfg!(feature = "gcs"),
+            Kind::Azure => cfg!(feature = "azure"),
+            Kind::File => true,
+        }
+    }
+
     pub(crate) fn is_off(self) -> Error {
         let feature = match self {
             Kind::S3 => "s3",
@@ -88,7 +98,7 @@ impl Parsed {
     }
 
     /// The bucket and the prefix of every other URL.
-    #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+    #[cfg(feature = "remote")]
     pub(crate) fn bucket(&self) -> Result<(String, String)> {
         if self.authority.is_empty() || self.authority.contains(['@', ':']) {
             return Err(config(format!(

@@ -92,7 +92,7 @@ impl Inner {
         let mut known = cell.known.lock().await;
         let answer = self.write_to(run, &mut known, ask).await;
         match &answer {
-            Ok(_) => drop(cell.changed.send_replace(())),
+            Ok(_) => cell.changed.send_replace(()),
             // Whatever happened, it is looked at anew.
             Err(error) if error.refusal().is_none() => *known = None,
             Err(_) => {}
