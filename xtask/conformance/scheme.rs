@@ -7,15 +7,21 @@ use std::io::ErrorKind;
 use anyhow::{Context, bail};
 use milepost::SqliteConfig;
 
+/// What stands before the path of a folder.
+const FILE: &str = "file://";
+
 /// A kind of URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Memory,
     Sqlite,
+    S3,
+    File,
 }
 
 /// Every scheme, as it stands in a URL.
-const SCHEMES: &[(&str, Scheme)] = &[("memory", Scheme::Memory), ("sqlite", Scheme::Sqlite)];
+const SCHEMES: &[(&str, Scheme)] =
+    &[("memory", Scheme::Memory), ("sqlite", Scheme::Sqlite), ("s3", Scheme::S3), ("file", Scheme::File)];
 
 impl Scheme {
     /// That of a URL; the error lists those that there are.
@@ -36,7 +42,8 @@ impl Scheme {
     /// Whether there is a server, which could be killed.
     pub(crate) fn is_server(self) -> bool {
         match self {
-            Self::Memory | Self::Sqlite => false,
+            Self::Memory | Self::Sqlite | Self::File => false,
+            Self::S3 => true,
         }
     }
 
@@ -46,7 +53,12 @@ impl Scheme {
         let base = match self {
             Self::Memory => base.to_owned(),
             Self::Sqlite => format!("{base}.{scope}"),
+            Self::S3 | Self::File => format!("{}/{scope}", base.trim_end_matches('/')),
         };
+        if self == Self::S3 && !parameters.contains("prepare=") {
+            let and = if parameters.is_empty() { "" } else { "&" };
+            return format!("{base}?{parameters}{and}prepare=1");
+        }
         if parameters.is_empty() { base } else { format!("{base}?{parameters}") }
     }
 
@@ -55,7 +67,24 @@ impl Scheme {
         match self {
             Self::Memory => Ok(()),
             Self::Sqlite => urls.iter().try_for_each(|url| remove_sqlite(url)),
+            Self::File => urls.iter().try_for_each(|url| remove_folder(url)),
+            // Removing whatever lies below a prefix is no request of a store, and not ours to do in somebody's bucket.
+            Self::S3 if urls.is_empty() => Ok(()),
+            Self::S3 => {
+                bail!("the objects below mp_… in the bucket: remove them with the tools of the service")
+            }
         }
+    }
+}
+
+/// The folder of a case; its name is our own, without anything to decode.
+fn remove_folder(url: &str) -> anyhow::Result<()> {
+    let path = url.split('?').next().and_then(|base| base.strip_prefix(FILE)).unwrap_or_default();
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {path}"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -84,6 +113,9 @@ mod tests {
         let place = |url: &str| Scheme::of(url).unwrap().place(url, "mp_1");
         assert_eq!(place("sqlite:a/runs.db?synchronous=normal"), "sqlite:a/runs.db.mp_1?synchronous=normal");
         assert_eq!(place("sqlite:runs.db"), "sqlite:runs.db.mp_1");
+        assert_eq!(place("file:///a/runs"), "file:///a/runs/mp_1");
+        assert_eq!(place("s3://b/jobs?region=x"), "s3://b/jobs/mp_1?region=x&prepare=1");
+        assert_eq!(place("s3://b"), "s3://b/mp_1?prepare=1");
     }
 
     #[test]

@@ -15,6 +15,10 @@ const SCHEMES: &[(&str, &str)] = &[
     ("rediss+cluster", "redis-tls"),
     ("redis+sentinel", "redis-sentinel"),
     ("redis+unix", "redis"),
+    ("s3", "s3"),
+    ("gs", "gcs"),
+    ("az", "azure"),
+    ("file", "folder"),
 ];
 
 /// Connects to the store that `url` names.
@@ -24,6 +28,8 @@ const SCHEMES: &[(&str, &str)] = &[
 /// | `memory:` | in this process, gone with it; each call makes a new one | `memory` |
 /// | `sqlite:path?…` | a file; see [`SqliteConfig::from_url`](crate::SqliteConfig::from_url) for its parameters | `sqlite` |
 /// | `redis://…`, `rediss://…`, `redis+cluster://…` | a server or a cluster; see [`RedisConfig::from_url`] for these and the others | `redis`, `redis-tls` |
+/// | `s3://bucket/prefix?…`, `gs://…`, `az://…` | an object store; see [`S3Config::from_url`] | `s3`, `gcs`, `azure` |
+/// | `file:///folder?…` | the same in a local folder | `folder` |
 ///
 /// A store that can write many commits in one trip gets [`GroupCommit`] in front of it, so that runs that commit at the
 /// same moment share a trip; `group_commit=off` among the parameters takes it away. Needs a tokio runtime.
@@ -31,6 +37,8 @@ const SCHEMES: &[(&str, &str)] = &[
 /// A server must have been made ready with [`prepare`].
 ///
 /// [`RedisConfig::from_url`]: https://docs.rs/milepost-store-redis/latest/milepost_store_redis/struct.RedisConfig.html
+///
+/// [`S3Config::from_url`]: https://docs.rs/milepost-store-s3/latest/milepost_store_s3/struct.S3Config.html
 ///
 /// # Errors
 ///
@@ -57,7 +65,19 @@ pub async fn prepare(url: &str) -> Result<()> {
         let (url, _) = take_group_commit(url)?;
         return milepost_store_redis::RedisStore::prepare(&url).await;
     }
+    #[cfg(feature = "folder")]
+    if is_object_store(url) {
+        let (url, _) = take_group_commit(url)?;
+        return milepost_store_s3::S3Store::prepare(&url).await;
+    }
     connect(url).await?.close().await
+}
+
+/// Whether the scheme is one of those that the object store knows, the ones whose feature is off among them: it says so
+/// itself.
+#[cfg(feature = "folder")]
+fn is_object_store(url: &str) -> bool {
+    url.split_once(':').is_some_and(|(scheme, _)| matches!(scheme, "s3" | "gs" | "az" | "file"))
 }
 
 /// Whether the scheme is one of those that the Redis store knows, the ones whose feature is off among them: it says so
@@ -94,6 +114,10 @@ async fn open(url: &str) -> Result<Arc<dyn Store>> {
     #[cfg(feature = "redis")]
     if is_redis(url) {
         return Ok(Arc::new(milepost_store_redis::RedisStore::connect(url).await?));
+    }
+    #[cfg(feature = "folder")]
+    if is_object_store(url) {
+        return Ok(Arc::new(milepost_store_s3::S3Store::connect(url).await?));
     }
     let scheme = url.split_once(':').map(|(scheme, _)| scheme);
     match scheme {

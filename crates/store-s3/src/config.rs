@@ -309,4 +309,3 @@ fn read_format(bytes: &Bytes) -> Result<()> {
         Err(error) => Err(error),
     }
 }
-

@@ -31,9 +31,7 @@ impl State {
     /// Whether the lease's holder certainly is gone.
     fn is_orphaned(&self, here: Option<&Process>) -> bool {
         match (&self.holder, here) {
-            (Some(holder), Some(here)) => {
-                self.head.lease.is_some() && holder != here && holder.is_gone(here)
-            }
+            (Some(holder), Some(here)) => self.head.lease.is_some() && holder != here && holder.is_gone(here),
             _ => false,
         }
     }
@@ -234,8 +232,9 @@ impl Committing {
     /// Where the first record stands whose id the commit repeats.
     fn duplicate(&self, state: &State) -> Option<Cursor> {
         let first = state.head.cursor + 1;
-        let ids =
-            || self.commit.records.iter().zip(first..).filter_map(|(record, at)| Some((record.id.as_ref()?, at)));
+        let ids = || {
+            self.commit.records.iter().zip(first..).filter_map(|(record, at)| Some((record.id.as_ref()?, at)))
+        };
         if let Some(cursor) = ids().find_map(|(id, _)| state.record_ids.get(id)) {
             return Some(*cursor);
         }

@@ -197,7 +197,10 @@ fn page_of(positions: impl Iterator<Item = (u64, u64)>, size: usize) -> Vec<u64>
     positions.take(size).take_while(fits).map(|(position, _)| position).collect()
 }
 
-fn ordered<T>(items: impl DoubleEndedIterator<Item = T> + 'static, reverse: bool) -> Box<dyn Iterator<Item = T>> {
+fn ordered<T>(
+    items: impl DoubleEndedIterator<Item = T> + 'static,
+    reverse: bool,
+) -> Box<dyn Iterator<Item = T>> {
     if reverse { Box::new(items.rev()) } else { Box::new(items) }
 }
 
@@ -218,7 +221,10 @@ fn records_of(state: &State, span: &Span, size: usize) -> Result<Cut<(Cursor, Cu
     };
     let sizes: Vec<(u64, u64)> = {
         let cursors = ordered(span.after.saturating_add(1)..until.saturating_add(1), span.reverse);
-        cursors.take(size).map(|cursor| size_at(cursor).map(|size| (cursor, size)).ok_or_else(corrupt)).collect::<Result<_>>()?
+        cursors
+            .take(size)
+            .map(|cursor| size_at(cursor).map(|size| (cursor, size)).ok_or_else(corrupt))
+            .collect::<Result<_>>()?
     };
     let cursors = page_of(sizes.into_iter(), size);
     let (Some(low), Some(high)) = (cursors.iter().min(), cursors.iter().max()) else {
@@ -231,7 +237,13 @@ fn records_of(state: &State, span: &Span, size: usize) -> Result<Cut<(Cursor, Cu
 
 impl ViewOf {
     /// The records of an entry that lie within bounds.
-    async fn records(&self, at: Timestamp, commit: Commit, low: Cursor, high: Cursor) -> Result<Option<Vec<Record>>> {
+    async fn records(
+        &self,
+        at: Timestamp,
+        commit: Commit,
+        low: Cursor,
+        high: Cursor,
+    ) -> Result<Option<Vec<Record>>> {
         let view = self.view();
         let mut records = Vec::new();
         for (record, cursor) in commit.records.into_iter().zip(commit.first..) {

@@ -129,7 +129,8 @@ impl Newest {
             listed.iter().filter_map(|listed| layout::object(&listed.name)).collect();
         let life = objects.iter().map(|(life, _)| *life).max().unwrap_or(0);
         let own = || objects.iter().filter(move |(of, _)| *of == life).map(|(_, object)| *object);
-        let base = own().filter_map(|object| if let Object::Base(slot) = object { Some(slot) } else { None }).max();
+        let base =
+            own().filter_map(|object| if let Object::Base(slot) = object { Some(slot) } else { None }).max();
         let after = base.unwrap_or(0);
         let mut slots: Vec<Slot> = own()
             .filter_map(|object| if let Object::Entry(slot) = object { Some(slot) } else { None })

@@ -14,9 +14,9 @@ use std::{
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use milepost_core::{
-    Applied, At, BlobInfo, BoxStream, Bytes, Capabilities, Capability, Commit, Committed, Delete, Digest, Error,
-    ErrorKind, Head, Message, NewMessage, Open, Opened, Operation, Process, Query, Record, Renew, Result,
-    RunId, Sent, Snapshot, Span, Store,
+    Applied, At, BlobInfo, BoxStream, Bytes, Capabilities, Capability, Commit, Committed, Delete, Digest,
+    Error, ErrorKind, Head, Message, NewMessage, Open, Opened, Operation, Process, Query, Record, Renew,
+    Result, RunId, Sent, Snapshot, Span, Store,
 };
 use tokio::sync::{Mutex as Shared, OwnedRwLockReadGuard, RwLock, watch};
 
@@ -198,11 +198,6 @@ impl S3Store {
         }))
     }
 
-    #[cfg(test)]
-    pub(crate) fn inner(&self) -> &Inner {
-        &self.0
-    }
-
     /// Frees the objects of a run that nothing names any more and that nobody can be about to write again: those of a
     /// deleted life, trimmed entries below a base, bodies that a replaced owner never named. Gives how many they were.
     ///
@@ -228,7 +223,12 @@ impl S3Store {
         });
     }
 
-    async fn write<A: Ask>(&self, run: &RunId, check: Result<()>, ask: impl FnOnce() -> A) -> Result<A::Answer> {
+    async fn write<A: Ask>(
+        &self,
+        run: &RunId,
+        check: Result<()>,
+        ask: impl FnOnce() -> A,
+    ) -> Result<A::Answer> {
         let work = async {
             check?;
             let _flight = self.0.fly().await?;

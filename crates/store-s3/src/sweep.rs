@@ -53,16 +53,16 @@ impl Inner {
     async fn of_a_dead_life(&self, run: &RunId, known: &Known, listed: &[Listed]) -> Result<Vec<String>> {
         let reader = Reader { objects: &*self.objects, run, began: self.elapsed() };
         let end = layout::entry(run, known.life, known.slot);
-        let (Some(object), Some((entry, _))) = (
-            listed.iter().find(|listed| listed.name == end),
-            reader.entry(known.life, known.slot).await?,
-        ) else {
+        let (Some(object), Some((entry, _))) =
+            (listed.iter().find(|listed| listed.name == end), reader.entry(known.life, known.slot).await?)
+        else {
             return Ok(Vec::new());
         };
         if !self.time.frees(entry.at, object.modified, self.objects.now()) {
             return Ok(Vec::new());
         }
-        let older = |listed: &&Listed| layout::object(&listed.name).is_some_and(|(life, _)| life <= known.life);
+        let older =
+            |listed: &&Listed| layout::object(&listed.name).is_some_and(|(life, _)| life <= known.life);
         let garbage = listed.iter().filter(older).filter(|listed| listed.name != end);
         Ok(garbage.map(|listed| listed.name.clone()).collect())
     }
@@ -71,13 +71,13 @@ impl Inner {
     fn of_earlier_lives(&self, known: &Known, state: &State, listed: &[Listed]) -> Vec<String> {
         let first = |listed: &&Listed| layout::object(&listed.name) == Some((known.life, Object::Entry(1)));
         // The first entry is freed itself in time, and then it was there for long.
-        let frees = |first: &Listed| {
-            self.time.frees(state.head.created_at, first.modified, self.objects.now())
-        };
+        let frees =
+            |first: &Listed| self.time.frees(state.head.created_at, first.modified, self.objects.now());
         if !listed.iter().find(first).is_none_or(frees) {
             return Vec::new();
         }
-        let earlier = |listed: &&Listed| layout::object(&listed.name).is_some_and(|(life, _)| life < known.life);
+        let earlier =
+            |listed: &&Listed| layout::object(&listed.name).is_some_and(|(life, _)| life < known.life);
         listed.iter().filter(earlier).map(|listed| listed.name.clone()).collect()
     }
 
@@ -111,7 +111,8 @@ impl Inner {
                 // but for those that were named and dropped.
                 Object::Part(epoch, token) => {
                     let named = parts.iter().any(|part| (part.epoch, part.token) == (epoch, token));
-                    let dropped = || state.dropped.iter().any(|part| (part.epoch, part.token) == (epoch, token));
+                    let dropped =
+                        || state.dropped.iter().any(|part| (part.epoch, part.token) == (epoch, token));
                     !named && (epoch < state.head.fence.epoch || dropped())
                 }
             };

@@ -41,7 +41,10 @@ impl Kind {
             Kind::Azure => "azure",
             Kind::File => "folder",
         };
-        config(format!("{}: needs the feature {feature:?} of the crate milepost, which is off", self.scheme()))
+        config(format!(
+            "{}: needs the feature {feature:?} of the crate milepost, which is off",
+            self.scheme()
+        ))
     }
 }
 
@@ -81,18 +84,27 @@ impl Parsed {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let mut parameters = BTreeMap::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').ok_or_else(|| config(format!("the parameter {pair:?} has no value")))?;
+            let (name, value) =
+                pair.split_once('=').ok_or_else(|| config(format!("the parameter {pair:?} has no value")))?;
             if parameters.insert(name.to_owned(), decoded(value)?).is_some() {
                 return Err(config(format!("the parameter {name:?} stands in the URL twice")));
             }
         }
-        Ok(Self { kind: *kind, authority: authority.to_owned(), path: path.to_owned(), parameters, taken: Vec::new() })
+        Ok(Self {
+            kind: *kind,
+            authority: authority.to_owned(),
+            path: path.to_owned(),
+            parameters,
+            taken: Vec::new(),
+        })
     }
 
     /// The folder of `file:///folder`.
     pub(crate) fn folder(&self) -> Result<PathBuf> {
         if !self.authority.is_empty() || self.path.is_empty() {
-            return Err(config("a folder is written as file:///folder, with three slashes and its whole path"));
+            return Err(config(
+                "a folder is written as file:///folder, with three slashes and its whole path",
+            ));
         }
         Ok(PathBuf::from(format!("/{}", decoded(&self.path)?)))
     }
@@ -131,12 +143,14 @@ impl Parsed {
         let Some(value) = self.take(name) else { return Ok(None) };
         let millis = match value.strip_suffix("ms") {
             Some(millis) => millis.parse::<u64>().ok(),
-            None => value.strip_suffix('s').and_then(|seconds| seconds.parse::<u64>().ok()?.checked_mul(1000)),
+            None => {
+                value.strip_suffix('s').and_then(|seconds| seconds.parse::<u64>().ok()?.checked_mul(1000))
+            }
         };
         let millis = millis.filter(|millis| *millis > 0);
-        millis.map(|millis| Some(Duration::from_millis(millis))).ok_or_else(|| {
-            config(format!("{name} takes a duration such as 500ms or 5s"))
-        })
+        millis
+            .map(|millis| Some(Duration::from_millis(millis)))
+            .ok_or_else(|| config(format!("{name} takes a duration such as 500ms or 5s")))
     }
 
     /// Refuses parameters that nobody has taken.

@@ -100,12 +100,7 @@ impl Inner {
         answer
     }
 
-    async fn write_to<A: Ask>(
-        &self,
-        run: &RunId,
-        cell: &mut Option<Known>,
-        ask: A,
-    ) -> Result<A::Answer> {
+    async fn write_to<A: Ask>(&self, run: &RunId, cell: &mut Option<Known>, ask: A) -> Result<A::Answer> {
         let mut fresh = false;
         let mut put = Put::default();
         for _ in 0..RACES {
@@ -183,8 +178,8 @@ impl Inner {
     async fn confirm(&self, run: &RunId, place: (Life, Slot), hint: Option<u64>) -> Result<bool> {
         let listed = self.objects.list(&layout::folder(run), None, 1).await;
         let newest = listed.map_err(crate::error::in_doubt)?;
-        let confirmed =
-            newest.first().and_then(|listed| layout::object(&listed.name)) == Some((place.0, layout::Object::Entry(place.1)));
+        let confirmed = newest.first().and_then(|listed| layout::object(&listed.name))
+            == Some((place.0, layout::Object::Entry(place.1)));
         if let (true, Some(minute)) = (confirmed, hint) {
             // Somebody may have taken the hint of an entry that did not come for one of an entry that never would.
             let name = layout::hint(minute, run, place.0, place.1);
@@ -212,7 +207,9 @@ impl Inner {
             if bytes.len() as u64 <= limit {
                 continue;
             }
-            let same = |(known, part): &&(Bytes, Part)| known.as_ptr() == bytes.as_ptr() && part.size == bytes.len() as u64;
+            let same = |(known, part): &&(Bytes, Part)| {
+                known.as_ptr() == bytes.as_ptr() && part.size == bytes.len() as u64
+            };
             let part = match put.0.iter().find(same) {
                 Some((_, part)) => *part,
                 None => {
@@ -282,9 +279,7 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use milepost_core::{
-        Incarnation, Lease, Manifest, OperationId, Origin, Owner, RunInfo, Token,
-    };
+    use milepost_core::{Incarnation, Lease, Manifest, OperationId, Origin, Owner, RunInfo, Token};
 
     use super::*;
     use crate::entry;

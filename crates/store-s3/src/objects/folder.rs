@@ -293,7 +293,9 @@ impl Objects for Folder {
                 let path = path(root, name);
                 there(fs::remove_file(&path))?;
                 // The folder of a minute goes with its last hint; that of a run has its tombstone.
-                if let Some(parent) = path.parent().filter(|parent| parent.file_name() != Some(OsStr::new(NEW))) {
+                if let Some(parent) =
+                    path.parent().filter(|parent| parent.file_name() != Some(OsStr::new(NEW)))
+                {
                     let _ = fs::remove_dir(parent);
                 }
             }

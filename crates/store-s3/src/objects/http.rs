@@ -44,7 +44,7 @@ impl ServerTime {
     }
 }
 
-/// A service that is not well: it may be asked again.
+/// A service that is not well, or refuses what is no read or write of an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Unwell(pub(crate) StatusCode);
 
@@ -84,12 +84,15 @@ impl HttpConnector for Timed {
 #[async_trait]
 impl HttpService for Listening {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        // Listings and whatever else is no plain read or write of an object: the driver keeps no code of their refusals.
+        let asks = request.uri().query().is_some();
         let answer = self.client.execute(request).await?;
         if let Some(date) = answer.headers().get(DATE).and_then(|date| date.to_str().ok()) {
             self.time.heard(date);
         }
         let status = answer.status();
-        let unwell = status.is_server_error()
+        let unwell = asks && !status.is_success()
+            || status.is_server_error()
             || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
         // A code that can be told from others, which a text of the driver's is not.
         if unwell { Err(HttpError::new(HttpErrorKind::Unknown, Unwell(status))) } else { Ok(answer) }

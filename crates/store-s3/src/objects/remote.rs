@@ -8,7 +8,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use http::StatusCode;
 use milepost_core::{Applied, Error, ErrorKind, Result, Timestamp};
 use object_store::{
-    Error as Driver, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, WriteMultipart,
+    Error as Driver, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    WriteMultipart,
     client::{HttpError, HttpErrorKind},
     list::{PaginatedListOptions, PaginatedListStore},
     path::Path,
@@ -40,7 +41,9 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn of<S: ObjectStore + PaginatedListStore>(built: object_store::Result<S>) -> Result<Self> {
         // Its text may show what it was given.
-        let store = built.map_err(|_| config("the driver does not take these settings: check the URL and the environment"))?;
+        let store = built.map_err(|_| {
+            config("the driver does not take these settings: check the URL and the environment")
+        })?;
         let store = Arc::new(store);
         Ok(Self { store: store.clone(), pages: store })
     }
@@ -74,13 +77,9 @@ fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Opti
 /// What the driver says, by its codes.
 fn kind(error: &Driver) -> (ErrorKind, &'static str) {
     match error {
-        Driver::NotFound { .. } => (ErrorKind::NotFound, "the object or its bucket is not there"),
-        Driver::PermissionDenied { .. } => {
-            (ErrorKind::Denied, "the service refuses the key or its rights: check those of the URL and the bucket's policy")
-        }
-        Driver::Unauthenticated { .. } => {
-            (ErrorKind::Denied, "the service knows no such user: check the credentials")
-        }
+        Driver::NotFound { .. } => unwell(StatusCode::NOT_FOUND),
+        Driver::PermissionDenied { .. } => unwell(StatusCode::FORBIDDEN),
+        Driver::Unauthenticated { .. } => unwell(StatusCode::UNAUTHORIZED),
         Driver::NotImplemented { .. } | Driver::NotSupported { .. } => {
             (ErrorKind::Config, "the service does not know a request that this store needs")
         }
@@ -90,7 +89,10 @@ fn kind(error: &Driver) -> (ErrorKind, &'static str) {
             }
             match cause::<HttpError>(error).map(HttpError::kind) {
                 Some(HttpErrorKind::Timeout) => (ErrorKind::TimedOut, "the service did not answer in time"),
-                Some(_) => (ErrorKind::Unavailable, "the service cannot be reached: check that it is there, and the endpoint"),
+                Some(_) => (
+                    ErrorKind::Unavailable,
+                    "the service cannot be reached: check that it is there, and the endpoint",
+                ),
                 None => (ErrorKind::Other, "the service reports an error"),
             }
         }
@@ -99,6 +101,14 @@ fn kind(error: &Driver) -> (ErrorKind, &'static str) {
 
 fn unwell(status: StatusCode) -> (ErrorKind, &'static str) {
     match status {
+        StatusCode::NOT_FOUND => (ErrorKind::NotFound, "the object or its bucket is not there"),
+        StatusCode::FORBIDDEN => (
+            ErrorKind::Denied,
+            "the service refuses the key or its rights: check those of the URL and the bucket's policy",
+        ),
+        StatusCode::UNAUTHORIZED => {
+            (ErrorKind::Denied, "the service knows no such user: check the credentials")
+        }
         StatusCode::NOT_IMPLEMENTED => {
             (ErrorKind::Config, "the service does not know a request that this store needs")
         }
@@ -106,7 +116,10 @@ fn unwell(status: StatusCode) -> (ErrorKind, &'static str) {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
             (ErrorKind::Busy, "the service asks to be asked less often; try again a little later")
         }
-        _ => (ErrorKind::Unavailable, "the service reports an error of its own; try again a little later"),
+        _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+            (ErrorKind::Unavailable, "the service reports an error of its own; try again a little later")
+        }
+        _ => (ErrorKind::Other, "the service reports an error"),
     }
 }
 
@@ -192,14 +205,20 @@ impl Objects for Remote {
         let options = PutOptions::from(PutMode::Create);
         match self.client.store.put_opts(&self.path(name), PutPayload::from_bytes(body), options).await {
             Ok(_) => Ok(true),
-            Err(Driver::AlreadyExists { .. } | Driver::Precondition { .. } | Driver::NotModified { .. }) => Ok(false),
+            Err(Driver::AlreadyExists { .. } | Driver::Precondition { .. } | Driver::NotModified { .. }) => {
+                Ok(false)
+            }
             Err(error) => Err(from_driver(error)),
         }
     }
 
     async fn put(&self, name: &str, body: Bytes) -> Result<()> {
         let path = self.path(name);
-        if body.len() <= WHOLE { self.put_whole(&path, &body).await } else { self.put_pieces(&path, body).await }
+        if body.len() <= WHOLE {
+            self.put_whole(&path, &body).await
+        } else {
+            self.put_pieces(&path, body).await
+        }
     }
 
     async fn get(&self, name: &str) -> Result<Option<Bytes>> {

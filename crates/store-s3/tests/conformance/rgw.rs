@@ -15,9 +15,9 @@ fn url(scope: &Scope) -> Result<String> {
     bucket::url(scope, || {
         let started = GATEWAY.get_or_init(|| match Kind::Radosgw.given() {
             Some(url) => Ok((url, None)),
-            None => {
-                Radosgw::start().map(|server| (server.url(), Some(server))).map_err(|error| format!("{error:#}"))
-            }
+            None => Radosgw::start()
+                .map(|server| (server.url(), Some(server)))
+                .map_err(|error| format!("{error:#}")),
         });
         started.as_ref().map(|(url, _)| url.clone()).map_err(bucket::failed)
     })
