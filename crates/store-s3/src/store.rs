@@ -214,10 +214,15 @@ impl S3Store {
 
     /// Sweeps what is due, beside what the caller goes on with.
     fn tidy(&self) {
+        if self.0.check_open().is_err() {
+            return;
+        }
+        // Closing waits for what has begun.
+        let Ok(flight) = self.0.flight.clone().try_read_owned() else { return };
         let Some(run) = self.0.littered() else { return };
         let inner = self.0.clone();
         tokio::spawn(async move {
-            let Ok(_flight) = inner.fly().await else { return };
+            let _flight = flight;
             // What cannot be freed now is found by the next one who opens the run.
             let _ = inner.sweep(&run).await;
         });
