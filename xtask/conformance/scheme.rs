@@ -9,6 +9,9 @@ use milepost::SqliteConfig;
 
 use crate::{postgres, redis};
 
+/// What stands before the path of a folder.
+const FILE: &str = "file://";
+
 /// A kind of URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
@@ -17,6 +20,8 @@ pub(crate) enum Scheme {
     Postgres,
     Redis,
     RedisCluster,
+    S3,
+    File,
 }
 
 /// Every scheme, as it stands in a URL.
@@ -27,6 +32,8 @@ const SCHEMES: &[(&str, Scheme)] = &[
     ("postgresql", Scheme::Postgres),
     ("redis", Scheme::Redis),
     ("redis+cluster", Scheme::RedisCluster),
+    ("s3", Scheme::S3),
+    ("file", Scheme::File),
 ];
 
 impl Scheme {
@@ -48,8 +55,8 @@ impl Scheme {
     /// Whether there is a server, which could be killed.
     pub(crate) fn is_server(self) -> bool {
         match self {
-            Self::Memory | Self::Sqlite => false,
-            Self::Postgres | Self::Redis | Self::RedisCluster => true,
+            Self::Memory | Self::Sqlite | Self::File => false,
+            Self::Postgres | Self::Redis | Self::RedisCluster | Self::S3 => true,
         }
     }
 
@@ -61,7 +68,12 @@ impl Scheme {
             Self::Redis | Self::RedisCluster => return redis::place(base, parameters, scope),
             Self::Memory => base.to_owned(),
             Self::Sqlite => format!("{base}.{scope}"),
+            Self::S3 | Self::File => format!("{}/{scope}", base.trim_end_matches('/')),
         };
+        if self == Self::S3 && !parameters.contains("prepare=") {
+            let and = if parameters.is_empty() { "" } else { "&" };
+            return format!("{base}?{parameters}{and}prepare=1");
+        }
         if parameters.is_empty() { base } else { format!("{base}?{parameters}") }
     }
 
@@ -72,7 +84,24 @@ impl Scheme {
             Self::Sqlite => urls.iter().try_for_each(|url| remove_sqlite(url)),
             Self::Postgres => postgres::remove(urls),
             Self::Redis | Self::RedisCluster => redis::remove(urls),
+            Self::File => urls.iter().try_for_each(|url| remove_folder(url)),
+            // Removing whatever lies below a prefix is no request of a store, and not ours to do in somebody's bucket.
+            Self::S3 if urls.is_empty() => Ok(()),
+            Self::S3 => {
+                bail!("the objects below mp_… in the bucket: remove them with the tools of the service")
+            }
         }
+    }
+}
+
+/// The folder of a case; its name is our own, without anything to decode.
+fn remove_folder(url: &str) -> anyhow::Result<()> {
+    let path = url.split('?').next().and_then(|base| base.strip_prefix(FILE)).unwrap_or_default();
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {path}"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -112,6 +141,9 @@ mod tests {
             place("redis+cluster://a,b?wait=1&prefix=x"),
             "redis+cluster://a,b?wait=1&prefix=x.mp_1&prepare=1"
         );
+        assert_eq!(place("file:///a/runs"), "file:///a/runs/mp_1");
+        assert_eq!(place("s3://b/jobs?region=x"), "s3://b/jobs/mp_1?region=x&prepare=1");
+        assert_eq!(place("s3://b"), "s3://b/mp_1?prepare=1");
     }
 
     #[test]

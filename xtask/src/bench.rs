@@ -97,7 +97,7 @@ pub(crate) fn run(console: &Console, json: Option<&Path>, quick: bool) -> anyhow
     let file = workspace.fresh_folder("bench")?.join("rows.json");
     let program = Program::cargo(
         &workspace.root,
-        ["bench", "--package", PACKAGE, "--features", "memory,postgres,redis", "--bench", BENCH, "--"],
+        ["bench", "--package", PACKAGE, "--features", "memory,postgres,redis,s3", "--bench", BENCH, "--"],
     )
     .arg("--json")
     .arg(&file)

@@ -66,6 +66,22 @@ pub(crate) const BACKENDS: &[Backend] = &[
         servers: &[("MILEPOST_TEST_REDIS_CLUSTER_URL", Kind::RedisCluster)],
         ..EMBEDDED
     },
+    Backend {
+        name: "s3",
+        package: "milepost-store-s3",
+        features: "s3",
+        servers: &[("MILEPOST_TEST_S3_URL", Kind::S3)],
+        ..EMBEDDED
+    },
+    Backend { name: "folder", package: "milepost-store-s3", target: "conformance_folder", ..EMBEDDED },
+    Backend {
+        name: "rgw",
+        package: "milepost-store-s3",
+        target: "conformance_rgw",
+        features: "s3",
+        servers: &[("MILEPOST_TEST_RGW_URL", Kind::Radosgw)],
+        on_request: true,
+    },
     Backend { name: "template", package: "milepost-store-template", ..EMBEDDED },
 ];
 

@@ -17,6 +17,10 @@ const SCHEMES: &[(&str, &str)] = &[
     ("rediss+cluster", "redis-tls"),
     ("redis+sentinel", "redis-sentinel"),
     ("redis+unix", "redis"),
+    ("s3", "s3"),
+    ("gs", "gcs"),
+    ("az", "azure"),
+    ("file", "folder"),
 ];
 
 /// Connects to the store that `url` names.
@@ -27,6 +31,8 @@ const SCHEMES: &[(&str, &str)] = &[
 /// | `sqlite:path?…` | a file; see [`SqliteConfig::from_url`](crate::SqliteConfig::from_url) for its parameters | `sqlite` |
 /// | `postgres://…`, `postgresql://…` | a server, also behind PgBouncer; see [`PostgresConfig::from_url`] for its parameters | `postgres`, `postgres-tls` |
 /// | `redis://…`, `rediss://…`, `redis+cluster://…` | a server or a cluster; see [`RedisConfig::from_url`] for these and the others | `redis`, `redis-tls` |
+/// | `s3://bucket/prefix?…`, `gs://…`, `az://…` | an object store; see [`S3Config::from_url`] | `s3`, `gcs`, `azure` |
+/// | `file:///folder?…` | the same in a local folder | `folder` |
 ///
 /// A store that can write many commits in one trip gets [`GroupCommit`] in front of it, so that runs that commit at the
 /// same moment share a trip; `group_commit=off` among the parameters takes it away. Needs a tokio runtime.
@@ -35,6 +41,8 @@ const SCHEMES: &[(&str, &str)] = &[
 ///
 /// [`PostgresConfig::from_url`]: https://docs.rs/milepost-store-postgres/latest/milepost_store_postgres/struct.PostgresConfig.html
 /// [`RedisConfig::from_url`]: https://docs.rs/milepost-store-redis/latest/milepost_store_redis/struct.RedisConfig.html
+///
+/// [`S3Config::from_url`]: https://docs.rs/milepost-store-s3/latest/milepost_store_s3/struct.S3Config.html
 ///
 /// # Errors
 ///
@@ -66,6 +74,11 @@ pub async fn prepare(url: &str) -> Result<()> {
         let (url, _) = take_group_commit(url)?;
         return milepost_store_redis::RedisStore::prepare(&url).await;
     }
+    #[cfg(feature = "folder")]
+    if is_object_store(url) {
+        let (url, _) = take_group_commit(url)?;
+        return milepost_store_s3::S3Store::prepare(&url).await;
+    }
     connect(url).await?.close().await
 }
 
@@ -73,6 +86,13 @@ pub async fn prepare(url: &str) -> Result<()> {
 #[cfg(feature = "postgres")]
 fn is_postgres(url: &str) -> bool {
     matches!(url.split_once(':'), Some(("postgres" | "postgresql", _)))
+}
+
+/// Whether the scheme is one of those that the object store knows, the ones whose feature is off among them: it says so
+/// itself.
+#[cfg(feature = "folder")]
+fn is_object_store(url: &str) -> bool {
+    url.split_once(':').is_some_and(|(scheme, _)| matches!(scheme, "s3" | "gs" | "az" | "file"))
 }
 
 /// Whether the scheme is one of those that the Redis store knows, the ones whose feature is off among them: it says so
@@ -113,6 +133,10 @@ async fn open(url: &str) -> Result<Arc<dyn Store>> {
     #[cfg(feature = "redis")]
     if is_redis(url) {
         return Ok(Arc::new(milepost_store_redis::RedisStore::connect(url).await?));
+    }
+    #[cfg(feature = "folder")]
+    if is_object_store(url) {
+        return Ok(Arc::new(milepost_store_s3::S3Store::connect(url).await?));
     }
     let scheme = url.split_once(':').map(|(scheme, _)| scheme);
     match scheme {

@@ -48,6 +48,8 @@
 //! | `postgres-tls` | the same with `sslmode=require` and above | no |
 //! | `redis` | `redis://…`, one server or a cluster, as durable as it is set to | no |
 //! | `redis-tls`, `redis-sentinel` | `rediss://…`, `redis+sentinel://…` | no |
+//! | `folder` | `file:///folder`, durable in a folder of small files | no |
+//! | `s3`, `gcs`, `azure` | `s3://…`, `gs://…`, `az://…`, durable in an object store; each gives `folder` too | no |
 //! | `memory` | `memory:`, for tests | no |
 //!
 //! Features only add.
@@ -73,5 +75,7 @@ pub use milepost_store_memory::MemoryStore;
 pub use milepost_store_postgres::{Pooler, PostgresConfig, PostgresStore};
 #[cfg(feature = "redis")]
 pub use milepost_store_redis::{RedisConfig, RedisStore};
+#[cfg(feature = "folder")]
+pub use milepost_store_s3::{S3Config, S3Store};
 #[cfg(feature = "sqlite")]
 pub use milepost_store_sqlite::{SqliteConfig, SqliteStore};

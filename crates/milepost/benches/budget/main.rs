@@ -6,6 +6,8 @@
 #![expect(clippy::print_stderr, reason = "it says what it is measuring")]
 #![allow(missing_docs, reason = "a program")]
 
+#[cfg(feature = "s3")]
+mod objects;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]
@@ -50,6 +52,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     {
         eprintln!("Redis against a raw script, {turns} turns …");
         rows.extend(many.block_on(many.spawn(redis::rows(turns)))?.map_err(|error| error.to_string())?);
+    }
+    #[cfg(feature = "s3")]
+    {
+        eprintln!("an object store by its requests, and a folder against raw files, {turns} turns …");
+        rows.extend(many.block_on(many.spawn(objects::rows(turns)))?.map_err(|error| error.to_string())?);
     }
     drop(many);
     let one = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,0 +1,430 @@
+//! The rules of the contract over a state: what a request is answered with, or what is to be written.
+//!
+//! A judgement holds for the state that it was made on. Because an entry takes the one slot behind that state, it is
+//! written only if nothing else has happened in between.
+
+use std::collections::BTreeMap;
+
+use milepost_core::{
+    Capabilities, Clash, Commit, Committed, Cursor, Delete, Digest, Fence, Head, LeaseChange, Mode,
+    NewMessage, Open, Opened, Operation, Outcome, Process, Refusal, Renew, Result, RunId, Sent, Takeover,
+    Timestamp, Token,
+};
+
+use crate::{
+    entry::{self, Body, Change, Deed},
+    state::State,
+};
+
+/// The instant of a judgement.
+#[derive(Clone, Debug)]
+pub(crate) struct Moment {
+    /// The store's now, which entries carry.
+    pub(crate) now: Timestamp,
+    /// The same, as late as clocks may be wrong: what has to be over by it certainly is.
+    pub(crate) late: Timestamp,
+    /// This process, where a holder that is gone holds nothing.
+    pub(crate) here: Option<Process>,
+}
+
+impl State {
+    /// Whether the lease's holder certainly is gone.
+    fn is_orphaned(&self, here: Option<&Process>) -> bool {
+        match (&self.holder, here) {
+            (Some(holder), Some(here)) => self.head.lease.is_some() && holder != here && holder.is_gone(here),
+            _ => false,
+        }
+    }
+
+    /// From when on the run may be taken over, and until when it is driven: a lease whose holder is gone has ended,
+    /// whatever time it had left.
+    fn times(&self, moment: &Moment) -> (Option<Timestamp>, Option<Timestamp>) {
+        let until = self.head.lease.as_ref().map(|lease| lease.until);
+        if !self.is_orphaned(moment.here.as_ref()) {
+            return (self.head.due, until);
+        }
+        let ended = |instant: Timestamp| instant.min(moment.late);
+        (self.head.due.map(ended), until.map(ended))
+    }
+
+    /// The run's summary, as of a moment.
+    pub(crate) fn head(&self, moment: &Moment) -> Head {
+        let (due, until) = self.times(moment);
+        let mut head = Head { at: moment.now, due, ..self.head.clone() };
+        if let (Some(lease), Some(until)) = (&mut head.lease, until) {
+            lease.until = until;
+        }
+        head
+    }
+}
+
+/// What comes of a request.
+pub(crate) enum Judged<A> {
+    /// It is answered, and nothing is written.
+    Answered(A),
+    /// It holds once this is written.
+    Holds(Deed),
+}
+
+/// A request for a write, with the type of its answer.
+pub(crate) trait Ask: Send + Sync {
+    type Answer: Send;
+
+    const OPERATION: Operation;
+
+    /// Judges it; `None` is a run that does not exist.
+    ///
+    /// # Errors
+    ///
+    /// Those that [`milepost_core::Store`] documents for the operation, in its order, but for what needs no store to see.
+    fn judge(&self, state: Option<&State>, moment: &Moment) -> Result<Judged<Self::Answer>>;
+
+    /// The answer once its entry is in the state; `None` is a run that has been deleted.
+    fn answer(&self, state: Option<&State>, moment: &Moment) -> Result<Self::Answer>;
+}
+
+fn there(state: Option<&State>) -> Result<&State> {
+    state.ok_or_else(|| Refusal::NotFound.into())
+}
+
+fn lease_end(now: Timestamp, ttl: std::time::Duration, capabilities: &Capabilities) -> Timestamp {
+    now + ttl.max(capabilities.limits.min_ttl)
+}
+
+/// An open with the random bits that it may need.
+pub(crate) struct Opening<'a> {
+    pub(crate) run: &'a RunId,
+    pub(crate) open: Open,
+    pub(crate) incarnation: milepost_core::Incarnation,
+    pub(crate) token: Token,
+    pub(crate) capabilities: Capabilities,
+}
+
+impl Opening<'_> {
+    fn lease(&self, fence: Fence, moment: &Moment) -> entry::Open {
+        let until = lease_end(moment.now, self.open.ttl, &self.capabilities);
+        let lease = milepost_core::Lease { owner: self.open.owner.clone(), until };
+        entry::Open { id: self.open.id, fence, lease, holder: moment.here.clone() }
+    }
+
+    fn create(&self, moment: &Moment) -> Result<Deed> {
+        let (Some(info), Some(manifest)) = (&self.open.info, self.open.manifest) else {
+            return Err(Refusal::NotFound.into());
+        };
+        if self.open.mode == Mode::Resume {
+            return Err(Refusal::NotFound.into());
+        }
+        let fence = Fence { incarnation: self.incarnation, epoch: 1, token: self.token };
+        Ok(Deed::Create(Box::new(entry::Create {
+            run: self.run.clone(),
+            info: info.clone(),
+            manifest,
+            origin: self.open.origin.clone(),
+            open: self.lease(fence, moment),
+        })))
+    }
+
+    /// Whether a run that exists may be opened.
+    fn may_open(&self, state: &State, moment: &Moment) -> Result<()> {
+        let (head, open) = (&state.head, &self.open);
+        if open.mode == Mode::Create {
+            return Err(Refusal::AlreadyExists.into());
+        }
+        if let Some(given) = open.manifest.filter(|given| *given != head.manifest) {
+            return Err(Refusal::ManifestMismatch { stored: head.manifest, given }.into());
+        }
+        match &head.outcome {
+            Some(Outcome::Failed { .. }) if open.reopen_failed => return Ok(()),
+            Some(outcome) => return Err(Refusal::Finished { outcome: outcome.clone() }.into()),
+            None => {}
+        }
+        let (due, _) = state.times(moment);
+        if open.takeover == Takeover::Over(head.fence) || due.is_some_and(|due| due <= moment.late) {
+            return Ok(());
+        }
+        let owner = head.lease.as_ref().map(|lease| lease.owner.clone());
+        Err(Refusal::LeaseHeld { owner, expires_in: due.map(|due| due.since(moment.late)) }.into())
+    }
+}
+
+impl Ask for Opening<'_> {
+    type Answer = Opened;
+    const OPERATION: Operation = Operation::Open;
+
+    fn judge(&self, state: Option<&State>, moment: &Moment) -> Result<Judged<Opened>> {
+        let Some(state) = state else { return Ok(Judged::Holds(self.create(moment)?)) };
+        let last = &state.last_open;
+        if last.id == self.open.id && last.version == state.head.version {
+            return Ok(Judged::Answered(self.answer(Some(state), moment)?));
+        }
+        self.may_open(state, moment)?;
+        let fence = Fence { epoch: state.head.fence.epoch + 1, token: self.token, ..state.head.fence };
+        Ok(Judged::Holds(Deed::Open(Box::new(self.lease(fence, moment)))))
+    }
+
+    fn answer(&self, state: Option<&State>, moment: &Moment) -> Result<Opened> {
+        let state = there(state)?;
+        Ok(Opened { fence: state.head.fence, head: state.head(moment), created: state.last_open.created })
+    }
+}
+
+/// Refuses a write by any fence but the newest, and any by that one once it has been released.
+fn check_fence(head: &Head, fence: Fence) -> Result<()> {
+    let released = head.lease.is_none() && head.outcome.is_none();
+    if fence != head.fence || released {
+        return Err(Refusal::Fenced { current: head.fence }.into());
+    }
+    if let Some(outcome) = &head.outcome {
+        return Err(Refusal::Finished { outcome: outcome.clone() }.into());
+    }
+    Ok(())
+}
+
+/// A commit and its digest, which is computed once.
+pub(crate) struct Committing {
+    pub(crate) commit: Commit,
+    digest: Digest,
+    capabilities: Capabilities,
+}
+
+impl Committing {
+    pub(crate) fn new(commit: Commit, capabilities: Capabilities) -> Self {
+        Self { digest: commit.digest(), commit, capabilities }
+    }
+
+    /// In what the run is not as the commit assumes, if in anything.
+    fn clash(&self, state: &State) -> Option<Clash> {
+        let commit = &self.commit;
+        if commit.expect != state.head.version {
+            return Some(Clash::Version);
+        }
+        if let Some(number) = commit.take.iter().find(|number| !state.messages.contains_key(number)) {
+            return Some(Clash::NotWaiting(*number));
+        }
+        let carried = |name: &Digest| commit.blobs.iter().any(|blob| blob.name == *name);
+        let stored = |name: &Digest| state.blobs.contains_key(name) && !commit.drop_blobs.contains(name);
+        let mut named = commit.records.iter().flat_map(|record| &record.blobs);
+        if let Some(name) = named.find(|name| !carried(name) && !stored(name)) {
+            return Some(Clash::MissingBlob(*name));
+        }
+        let end = state.head.cursor + commit.records.len() as u64;
+        if let Some(snapshot) = commit.snapshot.as_ref().filter(|snapshot| snapshot.cursor > end) {
+            return Some(Clash::SnapshotCursor(snapshot.cursor));
+        }
+        let limit = self.second_newest(state);
+        commit.trim.filter(|through| *through > limit).map(|_| Clash::Trim(limit))
+    }
+
+    /// The snapshot, unless it would shorten no resume.
+    fn kept_snapshot(&self, state: &State) -> Option<&milepost_core::Snapshot> {
+        self.commit.snapshot.as_ref().filter(|snapshot| snapshot.cursor + 1 >= state.head.first)
+    }
+
+    /// The cursor of the second-newest snapshot that is kept with this commit; 0 if there is none.
+    fn second_newest(&self, state: &State) -> Cursor {
+        let own = self.kept_snapshot(state).map(|snapshot| snapshot.cursor);
+        let mut kept: Vec<Cursor> = state.snapshots.keys().rev().take(2).copied().chain(own).collect();
+        kept.sort_unstable();
+        kept.dedup();
+        kept.iter().rev().nth(1).copied().unwrap_or(0)
+    }
+
+    /// Where the first record stands whose id the commit repeats.
+    fn duplicate(&self, state: &State) -> Option<Cursor> {
+        let first = state.head.cursor + 1;
+        let ids = || {
+            self.commit.records.iter().zip(first..).filter_map(|(record, at)| Some((record.id.as_ref()?, at)))
+        };
+        if let Some(cursor) = ids().find_map(|(id, _)| state.record_ids.get(id)) {
+            return Some(*cursor);
+        }
+        let mut seen = BTreeMap::new();
+        ids().find_map(|(id, cursor)| seen.insert(id, cursor))
+    }
+
+    fn change(&self, state: &State, moment: &Moment) -> Change {
+        let now = moment.now;
+        if let Some(finish) = &self.commit.finish {
+            let delete_after = finish.retain.delete_after(now);
+            return Change::Finish { outcome: finish.outcome.clone(), delete_after };
+        }
+        match self.commit.lease {
+            LeaseChange::Keep => Change::Keep,
+            LeaseChange::Extend(ttl) => Change::Extend(lease_end(now, ttl, &self.capabilities)),
+            LeaseChange::Release(wake) => {
+                let woken = wake.after.is_some_and(|after| state.head.newest_message > after);
+                let due = if woken { Some(now) } else { wake.at.map(|at| at.max(now)) };
+                Change::Release { due, wake_after: wake.after }
+            }
+        }
+    }
+
+    fn deed(&self, state: &State, moment: &Moment) -> Deed {
+        let commit = &self.commit;
+        let records = commit.records.iter().map(|record| entry::Record {
+            kind: record.kind.clone(),
+            id: record.id.clone(),
+            blobs: record.blobs.clone(),
+            body: Body::Here(record.body.clone()),
+        });
+        // One that the run holds already is stored once.
+        let new = commit.blobs.iter().filter(|blob| !state.blobs.contains_key(&blob.name));
+        Deed::Commit(Box::new(entry::Commit {
+            id: commit.id,
+            digest: self.digest,
+            first: state.head.cursor + 1,
+            records: records.collect(),
+            blobs: new.map(|blob| (blob.name, Body::Here(blob.body.clone()))).collect(),
+            snapshot: self
+                .kept_snapshot(state)
+                .map(|snapshot| (snapshot.cursor, Body::Here(snapshot.body.clone()))),
+            trim: commit.trim,
+            drop_blobs: commit.drop_blobs.clone(),
+            take: commit.take.clone(),
+            note: commit.note.clone(),
+            advances: commit.advances,
+            change: self.change(state, moment),
+        }))
+    }
+}
+
+impl Ask for Committing {
+    type Answer = Committed;
+    const OPERATION: Operation = Operation::Commit;
+
+    fn judge(&self, state: Option<&State>, moment: &Moment) -> Result<Judged<Committed>> {
+        let (state, commit) = (there(state)?, &self.commit);
+        if commit.fence.incarnation != state.head.fence.incarnation {
+            return Err(Refusal::NotFound.into());
+        }
+        if let Some(last) = state.last_commit.as_ref().filter(|last| last.id == commit.id) {
+            if last.digest != self.digest {
+                return Err(Refusal::IdReused.into());
+            }
+            if last.fence == commit.fence {
+                let (version, cursor) = (last.version, last.cursor);
+                return Ok(Judged::Answered(Committed { version, cursor, replayed: true }));
+            }
+        }
+        check_fence(&state.head, commit.fence)?;
+        if let Some(clash) = self.clash(state) {
+            return Err(Refusal::Conflict { head: Box::new(state.head(moment)), clash }.into());
+        }
+        if let Some(cursor) = self.duplicate(state) {
+            return Err(Refusal::Duplicate { cursor }.into());
+        }
+        Ok(Judged::Holds(self.deed(state, moment)))
+    }
+
+    fn answer(&self, state: Option<&State>, _: &Moment) -> Result<Committed> {
+        let head = &there(state)?.head;
+        Ok(Committed { version: head.version, cursor: head.cursor, replayed: false })
+    }
+}
+
+pub(crate) struct Renewing {
+    pub(crate) renew: Renew,
+    pub(crate) capabilities: Capabilities,
+}
+
+impl Ask for Renewing {
+    type Answer = ();
+    const OPERATION: Operation = Operation::Renew;
+
+    fn judge(&self, state: Option<&State>, moment: &Moment) -> Result<Judged<()>> {
+        let head = &there(state)?.head;
+        if self.renew.fence.incarnation != head.fence.incarnation {
+            return Err(Refusal::NotFound.into());
+        }
+        check_fence(head, self.renew.fence)?;
+        let until = lease_end(moment.now, self.renew.ttl, &self.capabilities);
+        Ok(Judged::Holds(Deed::Renew(Box::new(entry::Renew { until, note: self.renew.note.clone() }))))
+    }
+
+    fn answer(&self, _: Option<&State>, _: &Moment) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A message and the digest of its content.
+pub(crate) struct Sending {
+    message: NewMessage,
+    content: Digest,
+}
+
+impl Sending {
+    pub(crate) fn new(message: NewMessage) -> Self {
+        let kind = message.kind.as_str().as_bytes();
+        let content = [&(kind.len() as u64).to_le_bytes(), kind, &message.body[..]].concat();
+        Self { content: Digest::of(&content), message }
+    }
+}
+
+impl Ask for Sending {
+    type Answer = Sent;
+    const OPERATION: Operation = Operation::Send;
+
+    fn judge(&self, state: Option<&State>, moment: &Moment) -> Result<Judged<Sent>> {
+        let (state, message) = (there(state)?, &self.message);
+        let head = &state.head;
+        if message.incarnation.is_some_and(|incarnation| incarnation != head.fence.incarnation) {
+            return Err(Refusal::NotFound.into());
+        }
+        if let Some(first) = state.keys.get(&message.key) {
+            let number = first.number;
+            let same = first.content == self.content;
+            let sent = if same { Sent::Repeated { number } } else { Sent::Conflicting { number } };
+            return Ok(Judged::Answered(sent));
+        }
+        if let Some(outcome) = &head.outcome {
+            return Err(Refusal::Finished { outcome: outcome.clone() }.into());
+        }
+        let number = head.newest_message + 1;
+        let waits = head.lease.is_none() && state.wake_after.is_some_and(|after| number > after);
+        let due = (waits && !head.draft).then(|| head.due.map_or(moment.now, |due| due.min(moment.now)));
+        Ok(Judged::Holds(Deed::Send(Box::new(entry::Send {
+            number,
+            id: message.id,
+            key: message.key.clone(),
+            kind: message.kind.clone(),
+            content: self.content,
+            body: message.body.clone(),
+            due,
+        }))))
+    }
+
+    fn answer(&self, state: Option<&State>, _: &Moment) -> Result<Sent> {
+        Ok(Sent::Accepted { number: there(state)?.head.newest_message })
+    }
+}
+
+impl Ask for Delete {
+    type Answer = bool;
+    const OPERATION: Operation = Operation::Delete;
+
+    fn judge(&self, state: Option<&State>, moment: &Moment) -> Result<Judged<bool>> {
+        let Some(state) = state else { return Ok(Judged::Answered(false)) };
+        let head = &state.head;
+        let clash = match *self {
+            Delete::Any => None,
+            Delete::Finished(incarnation) | Delete::NotDriven(incarnation)
+                if incarnation != head.fence.incarnation =>
+            {
+                return Err(Refusal::NotFound.into());
+            }
+            Delete::Finished(_) => head.outcome.is_none().then_some(Clash::NotFinished),
+            Delete::NotDriven(_) => {
+                let (_, until) = state.times(moment);
+                until.is_some_and(|until| until > moment.late).then_some(Clash::Driven)
+            }
+        };
+        match clash {
+            Some(clash) => Err(Refusal::Conflict { head: Box::new(state.head(moment)), clash }.into()),
+            None => Ok(Judged::Holds(Deed::Delete)),
+        }
+    }
+
+    fn answer(&self, _: Option<&State>, _: &Moment) -> Result<bool> {
+        Ok(true)
+    }
+}

@@ -1,0 +1,117 @@
+//! What every answer of a service tells beside what was asked: its time, and whether it is well.
+
+use std::{
+    error::Error as StdError,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use http::{StatusCode, header::DATE};
+use milepost_core::{Clock, SystemClock, Timestamp};
+use object_store::{
+    ClientOptions,
+    client::{
+        HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+        ReqwestConnector,
+    },
+};
+
+/// How far the service's clock is from this machine's, by its last answer.
+#[derive(Debug, Default)]
+pub(crate) struct ServerTime {
+    /// In microseconds.
+    ahead: AtomicI64,
+}
+
+impl ServerTime {
+    /// The service's now.
+    pub(crate) fn now(&self) -> Timestamp {
+        let here = SystemClock::default().now();
+        Timestamp(here.0.saturating_add(self.ahead.load(Ordering::Relaxed)))
+    }
+
+    /// Takes the header `Date` of an answer, which is a second at most behind.
+    fn heard(&self, date: &str) {
+        let Ok(date) = httpdate::parse_http_date(date) else { return };
+        let Ok(since) = date.duration_since(std::time::UNIX_EPOCH) else { return };
+        let there = Timestamp::default() + since;
+        let here = SystemClock::default().now();
+        self.ahead.store(there.0.saturating_sub(here.0), Ordering::Relaxed);
+    }
+}
+
+/// A service that is not well, or refuses what is no read or write of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Unwell(pub(crate) StatusCode);
+
+impl fmt::Display for Unwell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the service answers {}", self.0)
+    }
+}
+
+impl StdError for Unwell {}
+
+/// Makes clients that listen to what answers tell.
+#[derive(Clone, Debug)]
+pub(crate) struct Timed {
+    time: Arc<ServerTime>,
+}
+
+impl Timed {
+    pub(crate) fn new(time: Arc<ServerTime>) -> Self {
+        Self { time }
+    }
+}
+
+#[derive(Debug)]
+struct Listening {
+    client: HttpClient,
+    time: Arc<ServerTime>,
+}
+
+impl HttpConnector for Timed {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let client = ReqwestConnector::default().connect(options)?;
+        Ok(HttpClient::new(Listening { client, time: self.time.clone() }))
+    }
+}
+
+#[async_trait]
+impl HttpService for Listening {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        // Listings and whatever else is no plain read or write of an object: the driver keeps no code of their refusals.
+        let asks = request.uri().query().is_some();
+        let answer = self.client.execute(request).await?;
+        if let Some(date) = answer.headers().get(DATE).and_then(|date| date.to_str().ok()) {
+            self.time.heard(date);
+        }
+        let status = answer.status();
+        let unwell = asks && !status.is_success()
+            || status.is_server_error()
+            || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+        // A code that can be told from others, which a text of the driver's is not.
+        if unwell { Err(HttpError::new(HttpErrorKind::Unknown, Unwell(status))) } else { Ok(answer) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_services_clock_is_taken_from_its_answers() {
+        let time = ServerTime::default();
+        time.heard("Sun, 06 Nov 1994 08:49:37 GMT");
+        let told = Timestamp(784_111_777_000_000);
+        assert!(time.now() >= told && time.now().since(told) < Duration::from_secs(60));
+        time.heard("yesterday");
+        assert!(time.now().since(told) < Duration::from_secs(60), "what is no date is not heard");
+    }
+}

@@ -1,0 +1,17 @@
+//! What the kit does not know of: requests, names, hints, stalls, formats.
+
+#[path = "../conformance/bucket.rs"]
+#[expect(dead_code, reason = "the hooks of the kit are its own")]
+mod bucket;
+#[path = "../conformance/run.rs"]
+#[expect(dead_code, reason = "the hooks of the kit are its own")]
+mod run;
+
+mod errors;
+mod hints;
+mod ids;
+mod lost;
+mod stalled;
+mod support;
+mod swept;
+mod trips;
