@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use milepost_core::{Error, ErrorKind, Operation, Result, Store};
-use milepost_layers::GroupCommit;
+use milepost_layers::{GroupCommit, GroupCommitConfig};
 
 /// What the URL's schemes are, and by which feature of this crate each is had.
 const SCHEMES: &[(&str, &str)] = &[
@@ -35,13 +35,13 @@ const SCHEMES: &[(&str, &str)] = &[
 /// | `file:///folder?…` | the same in a local folder | `folder` |
 ///
 /// A store that can write many commits in one trip gets [`GroupCommit`] in front of it, so that runs that commit at the
-/// same moment share a trip; `group_commit=off` among the parameters takes it away. Needs a tokio runtime.
+/// same moment share a trip: one at a time where the backend is embedded, a few side by side where it is a server.
+/// `group_commit=off` among the parameters takes it away. Needs a tokio runtime.
 ///
 /// A server must have been made ready with [`prepare`].
 ///
 /// [`PostgresConfig::from_url`]: https://docs.rs/milepost-store-postgres/latest/milepost_store_postgres/struct.PostgresConfig.html
 /// [`RedisConfig::from_url`]: https://docs.rs/milepost-store-redis/latest/milepost_store_redis/struct.RedisConfig.html
-///
 /// [`S3Config::from_url`]: https://docs.rs/milepost-store-s3/latest/milepost_store_s3/struct.S3Config.html
 ///
 /// # Errors
@@ -52,9 +52,19 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Store>> {
     let (url, group_commit) = take_group_commit(url)?;
     let store = open(&url).await?;
     if group_commit && store.capabilities().supports_batch_commit() {
-        return Ok(Arc::new(GroupCommit::new(store)));
+        let in_flight = if is_embedded(&url) { 1 } else { SERVER_IN_FLIGHT };
+        let config = GroupCommitConfig { in_flight, ..GroupCommitConfig::default() };
+        return Ok(Arc::new(GroupCommit::with_config(store, config)));
     }
     Ok(store)
+}
+
+/// How many batches are in flight at once where a server takes them: while one is on its way, the next are worked on.
+const SERVER_IN_FLIGHT: usize = 4;
+
+/// Whether the store writes by itself, one thing after another.
+fn is_embedded(url: &str) -> bool {
+    matches!(url.split_once(':'), Some(("memory" | "sqlite", _)))
 }
 
 /// Sets up the store that `url` names, so that [`connect`] finds it ready: idempotent, and safe from any number of
