@@ -335,7 +335,7 @@ pub struct Tuning {
     /// How many runs the largest listing has: 10,000. A slow backend is given fewer, as many as half of the timeout
     /// allows.
     pub runs: u32,
-    /// How long the re-opens of a handle may take in the whole of a case: 1 s. Once that is used up the handle stays, so
+    /// How long the re-opens of a handle may take in the whole of a case: 400 ms. Once that is used up the handle stays, so
     /// that a backend to which connecting is slow is re-opened less often, not for ever.
     pub reopening: Duration,
 }
@@ -360,7 +360,7 @@ impl Default for Tuning {
             body: 8 << 20,
             rounds: 1000,
             runs: 10_000,
-            reopening: Duration::from_secs(1),
+            reopening: Duration::from_millis(400),
         }
     }
 }

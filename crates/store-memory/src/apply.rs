@@ -442,7 +442,8 @@ pub(crate) fn delete(slot: &mut Option<Image>, guard: Delete, now: Timestamp) ->
         }
         Delete::Finished(_) => head.outcome.is_none().then_some(Clash::NotFinished),
         Delete::NotDriven(_) => {
-            head.lease.as_ref().is_some_and(|lease| lease.until > now).then_some(Clash::Driven)
+            let driven = |lease: &Lease| head.due.unwrap_or(lease.until) > now;
+            head.lease.as_ref().is_some_and(driven).then_some(Clash::Driven)
         }
     };
     if let Some(clash) = clash {

@@ -117,14 +117,16 @@ impl Image {
         self.blobs.iter().map(|(name, body)| BlobInfo { name: *name, size: body.len() as u64 }).collect()
     }
 
-    /// Ends the lease now, if somebody holds it for longer: for embedded stores, which keep the holder's
-    /// [`Process`](milepost_core::Process) beside the image and see that it is gone. The run is due then, and who opens
-    /// it takes over a lease that was never released. A draft is never due.
+    /// Lets nobody be kept out by the lease any more: for embedded stores, which keep the holder's
+    /// [`Process`](milepost_core::Process) beside the image and see that it is gone. The run is due now, and who opens
+    /// it takes over a lease that was never released; until then the head shows the lease as it was given. A draft is
+    /// never due: its lease itself ends.
     pub fn end_lease(&mut self, now: Timestamp) {
         let head = &mut self.head;
-        if let Some(lease) = &mut head.lease {
-            lease.until = lease.until.min(now);
-            head.due = head.due.map(|due| due.min(now));
+        match (&mut head.due, &mut head.lease) {
+            (Some(due), Some(_)) => *due = (*due).min(now),
+            (None, Some(lease)) => lease.until = lease.until.min(now),
+            (_, None) => {}
         }
     }
 

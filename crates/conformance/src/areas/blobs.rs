@@ -26,6 +26,8 @@ cases! { blobs:
     a_refused_commit_stores_and_drops_no_blob [Blobs],
     /// The name of a blob is its author's: a store takes a body whose digest it is not.
     a_store_does_not_judge_names [Blobs],
+    /// Names that share all but their last byte, or all but their first, name different blobs.
+    names_that_are_nearly_alike_stay_apart [Blobs],
     /// A run's blobs are its own: another run neither sees them nor names them nor drops them.
     each_run_has_its_own_blobs [Log, Blobs],
     /// Blobs live through takeover, release and outcome, and die with their run.
@@ -180,6 +182,33 @@ async fn a_dropped_blob_can_be_stored_again(ctx: &Context) -> Verdict {
     ctx.commit(&mut driver, |commit| commit.blob(carried)).await?;
     expect_eq("its body", ctx.b.blob(&run, &name).await?.as_ref(), Some(&second.body))?;
     expect_eq("the blobs", enumerated(ctx, &run).await?, by_name(&[second]))
+}
+
+async fn names_that_are_nearly_alike_stay_apart(ctx: &Context) -> Verdict {
+    let run = ctx.run("blobs");
+    let mut driver = ctx.create(&run).await?;
+    let first = Blob::of("first");
+    let near = [31, 16, 8, 0].map(|place| {
+        let mut name = first.name;
+        name.0[place] ^= 1;
+        Blob { name, body: format!("another at {place}").into() }
+    });
+    let carried = first.clone();
+    ctx.commit(&mut driver, |commit| commit.blob(carried)).await?;
+    for blob in &near {
+        expect_eq("a blob of a name nearby", ctx.b.blob(&run, &blob.name).await?, None)?;
+    }
+    for blob in near.clone() {
+        ctx.commit(&mut driver, |commit| commit.blob(blob)).await?;
+    }
+    let name = near[0].name;
+    ctx.commit(&mut driver, |commit| commit.drop_blob(name)).await?;
+    let [_, rest @ ..] = near;
+    let stay: Vec<_> = [first].into_iter().chain(rest).collect();
+    for blob in &stay {
+        expect_eq("its body", ctx.b.blob(&run, &blob.name).await?.as_ref(), Some(&blob.body))?;
+    }
+    expect_eq("the blobs", enumerated(ctx, &run).await?, by_name(&stay))
 }
 
 async fn carrying_and_dropping_a_blob_is_invalid(ctx: &Context) -> Verdict {

@@ -5,6 +5,7 @@
 
 #![allow(non_upper_case_globals, reason = "flaws are constants that rules match on like variants")]
 
+mod blind;
 mod check;
 mod checkpointers;
 mod contract;
@@ -26,6 +27,7 @@ use std::{
     time::Duration,
 };
 
+use blind::{BLIND, Blind::*, shipped};
 use checkpointers::Faulty;
 use fault::{FAULTS, Fault};
 use flaw::{Flaw, duels, rows};
@@ -137,6 +139,15 @@ fn every_broken_checkpointer_is_caught_by_its_case() {
 }
 
 #[test]
+fn every_store_that_was_broken_blindly_is_caught() {
+    let survivors = survivors(BLIND, |(blind, case)| {
+        let endless = [FollowersIgnoreTheLimit, InboxFollowersGoOnInAnotherLife, DroppedCommitsHoldTheLock];
+        caught(&format!("{blind:?}"), case, endless.contains(blind), &tried(&shipped(*blind), case))
+    });
+    assert_eq!(survivors, [""; 0], "these stores are broken, and their cases passed");
+}
+
+#[test]
 fn a_case_passes_where_only_what_it_is_not_about_is_missing() {
     // Some mutants declare less than everything: their cases must pass on a good store of that offer.
     let mut offers: BTreeMap<String, Vec<_>> = BTreeMap::new();
@@ -159,9 +170,10 @@ fn a_case_passes_where_only_what_it_is_not_about_is_missing() {
 fn every_mutant_has_its_own_name_and_a_case_that_exists() {
     let known: BTreeSet<_> = cases().map(|case| case.id()).collect();
     let stores = rows().map(|row| (row.name().to_owned(), row.what, row.case));
+    let blind = BLIND.iter().map(|(blind, case)| (format!("{blind:?}"), "Blind.", *case));
     let checkpointers = FAULTS.iter().map(|(fault, what, case)| (format!("{fault:?}"), *what, *case));
     let mut names = BTreeSet::new();
-    for (name, what, case) in stores.chain(checkpointers) {
+    for (name, what, case) in stores.chain(blind).chain(checkpointers) {
         assert!(known.contains(case), "{name} names the case {case:?}, which is none");
         assert!(what.ends_with('.'), "what {name} breaks is a sentence");
         assert!(names.insert(name.clone()), "{name} is there twice");

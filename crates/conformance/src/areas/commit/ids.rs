@@ -15,6 +15,8 @@ cases! { commit:
     record_ids_round_trip [Log, RecordIds],
     /// A record id is remembered over a takeover, by whoever appends.
     a_record_id_is_remembered_over_a_takeover [Log, RecordIds],
+    /// A record id is remembered when a failed run is reopened.
+    a_record_id_is_remembered_over_a_reopening [Log, RecordIds],
     /// Trimming does not shorten the memory of record ids.
     a_record_id_is_remembered_after_a_trim [Log, RecordIds, Snapshots],
     /// At least the newest 4,096 record ids are remembered.
@@ -109,6 +111,18 @@ async fn a_record_id_is_remembered_over_a_takeover(ctx: &Context) -> Verdict {
     is_duplicate(ctx, &driver, vec![record(2).id(id("first"))], 1).await?;
     ctx.commit(&mut driver, |commit| commit.release(Wake::now())).await?;
     let driver = Driver::of(&ctx.a.open(&run, ctx.resuming()).await?);
+    is_duplicate(ctx, &driver, vec![record(2).id(id("first"))], 1).await
+}
+
+async fn a_record_id_is_remembered_over_a_reopening(ctx: &Context) -> Verdict {
+    let run = ctx.run("reopened");
+    let mut driver = ctx.create(&run).await?;
+    let failure = Failure::new(FailureKind::Error, "no");
+    let last = |commit: Commit| {
+        commit.record(record(1).id(id("first"))).finish(Outcome::Failed { failure }, Retain::Keep)
+    };
+    ctx.commit(&mut driver, last).await?;
+    let driver = Driver::of(&ctx.b.open(&run, ctx.resuming().reopen_failed()).await?);
     is_duplicate(ctx, &driver, vec![record(2).id(id("first"))], 1).await
 }
 

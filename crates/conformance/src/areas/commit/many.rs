@@ -20,6 +20,8 @@ cases! { commit:
     an_empty_batch_has_no_answers [],
     /// A batch of 200 runs is a batch.
     a_batch_of_200_runs [],
+    /// Limits are of a commit: a batch may be larger than one.
+    a_batch_may_be_larger_than_a_commit [Log],
     /// A commit of a batch is remembered like any other: sent again, alone or in a batch, it replays.
     a_commit_of_a_batch_replays [],
     /// Batches that race for the same runs in opposite orders end, and each run goes to exactly one of them.
@@ -182,6 +184,23 @@ async fn an_empty_batch_has_no_answers(ctx: &Context) -> Verdict {
     .await?;
     ctx.commit(&mut driver, |commit| commit.note(Note { done: 1, ..Note::default() })).await?;
     expect_eq("the note of the commit after it", note_of(ctx, &run).await?, Some(1))
+}
+
+async fn a_batch_may_be_larger_than_a_commit(ctx: &Context) -> Verdict {
+    let (limits, most) = (&ctx.capabilities.limits, ctx.tuning().body);
+    let size = (limits.record / 2).min(limits.commit / 4).min(most / 32);
+    // Where a commit may be larger than the kit's largest body, the batch is as large as that.
+    let count = (limits.commit / size + 1).min(most / size);
+    let drivers = create_many(ctx, count).await?;
+    let body = Bytes::from(vec![7; size as usize]);
+    let large = |driver| ctx.next(driver).record(NewRecord::new(Kind::from_static("entry"), body.clone()));
+    let answers = ctx.a.commit_many(drivers.iter().map(large).collect()).await;
+    expect_eq("how many answers there are", answers.len() as u64, count)?;
+    for (driver, answer) in drivers.iter().zip(answers) {
+        expect_eq("the answer to a commit of it", answer?.cursor, 1)?;
+        expect_eq("its cursor", ctx.head(&driver.run).await?.cursor, 1)?;
+    }
+    Ok(())
 }
 
 async fn a_batch_of_200_runs(ctx: &Context) -> Verdict {

@@ -224,8 +224,9 @@ async fn a_renewal_that_meets_a_takeover_keeps_its_lease(ctx: &Context) -> Verdi
             let open = ctx.resuming().owner(Owner::new("successor")).over(driver.fence);
             (renews(&driver.run, Renew::new(driver.fence, longer)), opens(&driver.run, open))
         },
-        |_, written, opened, image| {
+        |driver, written, opened, image| {
             let (opened, head) = (opened?, head(image)?);
+            expect_eq("the run's version", head.version, driver.version + 1)?;
             expect_eq("the fence that stands", head.fence, opened.fence)?;
             expect_eq("whose lease it is", &head.lease, &opened.head.lease)?;
             expect_eq("its due", head.due, head.lease.as_ref().map(|lease| lease.until))?;

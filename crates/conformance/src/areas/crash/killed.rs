@@ -120,9 +120,9 @@ async fn what_a_killed_writer_was_told_is_there(ctx: &Context) -> Verdict {
     Ok(())
 }
 
-fn without_lease(mut image: Image) -> Image {
+fn without_due(mut image: Image) -> Image {
     if let Some(head) = &mut image.head {
-        (head.lease, head.due) = (None, None);
+        head.due = None;
     }
     image
 }
@@ -148,7 +148,7 @@ async fn a_commit_that_a_kill_cut_holds_whole_or_not_at_all(ctx: &Context) -> Ve
             holds_whole(&after, &cut)?;
         } else {
             // An embedded store knows that its holder is gone: it may be due at once.
-            without_lease(before).same_as(&without_lease(after))?;
+            without_due(before).same_as(&without_due(after))?;
         }
         let settled = ctx.a.commit(cut.clone()).await?;
         expect_eq("replayed exactly if it had happened", settled.replayed, happened)?;

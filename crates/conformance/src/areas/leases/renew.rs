@@ -29,6 +29,8 @@ cases! { leases:
     a_delayed_renewal_after_a_takeover_starts_no_lease [],
     /// A renewal of a draft does not make it due.
     a_renewal_makes_no_draft_due [Snapshots],
+    /// An open, a renewal and a commit, each by itself, may be for as long as can be said: none wraps, and none fails.
+    a_renewal_may_be_for_ever [],
     /// A commit that extends counts from the commit, by the store's clock.
     a_commit_extends_from_the_commit [clock],
     /// A commit never shortens a lease.
@@ -55,6 +57,26 @@ async fn a_renewal_counts_from_the_renewal(ctx: &Context) -> Verdict {
         ctx.b.renew(&run, Renew::new(driver.fence, ttl)).await?;
         let now = ctx.head(&run).await?.at;
         expect_eq("the lease's end", lease(ctx, &run).await?, Some(now + ttl))?;
+    }
+    Ok(())
+}
+
+async fn a_renewal_may_be_for_ever(ctx: &Context) -> Verdict {
+    let year = Duration::from_secs(31_557_600);
+    for (number, ttl) in [year * 200, year * 100_000, Duration::MAX].into_iter().enumerate() {
+        for way in ["open", "renewal", "commit"] {
+            let run = ctx.run(&format!("{way}{number}"));
+            let first = if way == "open" { ttl } else { ctx.long() };
+            let mut driver = Driver::of(&ctx.a.open(&run, ctx.creating().ttl(first)).await?);
+            match way {
+                "renewal" => ctx.b.renew(&run, Renew::new(driver.fence, ttl)).await?,
+                "commit" => drop(ctx.commit(&mut driver, |commit| commit.extend(ttl)).await?),
+                _ => {}
+            }
+            let (until, now) = (lease(ctx, &run).await?, ctx.head(&run).await?.at);
+            let far = until.is_some_and(|until| until >= now + year * 199);
+            expect("it lasts for two hundred years at least", far, until)?;
+        }
     }
     Ok(())
 }
