@@ -30,6 +30,8 @@ async fn a_page_of_due_runs_takes_three_trips_and_all_of_them_few_more() {
         }
     }
     clock.advance(Duration::from_secs(3600));
+    // The server knows the scripts from here on.
+    let _: Vec<Head> = store.list(Query::all()).take(1).try_collect().await.unwrap();
     let interrupted = || Query { status: Some(Status::Interrupted), ..Query::all() };
     let watch = milepost_core::SystemClock::default();
     let before = proxy.counts();
