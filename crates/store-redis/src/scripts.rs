@@ -25,9 +25,11 @@ macro_rules! scripts {
     };
 }
 
-/// Stands alone: what the others share takes longer to set up than it runs.
+/// These stand alone: what the others share takes longer to set up than they run, and a listing on a cluster runs one for
+/// each shard.
 pub(crate) static APPEND: LazyLock<Script> =
     LazyLock::new(|| Script::new("", include_str!("lua/append.lua")));
+pub(crate) static PAGES: LazyLock<Script> = LazyLock::new(|| Script::new("", include_str!("lua/pages.lua")));
 
 scripts! {
     COMMIT = "lua/commit.lua",
@@ -41,5 +43,4 @@ scripts! {
     SNAPSHOT = "lua/snapshot.lua",
     BLOB = "lua/blob.lua",
     BLOBS = "lua/blobs.lua",
-    PAGES = "lua/pages.lua",
 }
