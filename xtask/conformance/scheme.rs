@@ -57,7 +57,8 @@ impl Scheme {
             Self::Sqlite => format!("{base}.{scope}"),
             // A schema of its own; one that the URL names is left alone.
             Self::Postgres => {
-                let parameters = parameters.split('&').filter(|one| !one.is_empty() && !one.starts_with("schema="));
+                let parameters =
+                    parameters.split('&').filter(|one| !one.is_empty() && !one.starts_with("schema="));
                 let own = format!("schema={scope}");
                 let all: Vec<&str> = parameters.chain([own.as_str(), "prepare=1"]).collect();
                 return format!("{base}?{}", all.join("&"));
@@ -98,7 +99,8 @@ fn remove_schemas(urls: &BTreeSet<String>) -> anyhow::Result<()> {
     let base = url.split_once('?').map_or(url.as_str(), |(base, _)| base);
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut connection = PgConnection::connect(base).await.context("cannot connect to remove the schemas")?;
+        let mut connection =
+            PgConnection::connect(base).await.context("cannot connect to remove the schemas")?;
         for url in urls {
             let schema = url.split(['?', '&']).find_map(|part| part.strip_prefix("schema="));
             let drop = format!("DROP SCHEMA IF EXISTS \"{}\" CASCADE", schema.unwrap_or_default());
