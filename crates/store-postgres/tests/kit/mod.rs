@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, OnceCell};
 const SECRET: &str = "open-sesame-7391";
 
 /// How the scopes reach their servers.
+#[allow(dead_code, reason = "each test target goes one of the ways")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Direct,
