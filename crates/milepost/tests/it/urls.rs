@@ -56,13 +56,3 @@ fn the_readme_shows_the_example_import() {
         "the README's first block is not examples/import.rs"
     );
 }
-
-#[test]
-fn the_readmes_agent_is_the_example_that_runs() {
-    let readme = include_str!("../../../../README.md");
-    let example = include_str!("../../examples/survive.rs");
-    let (_, agent) = readme.split_once("## An agent that survives a crash").unwrap();
-    let (_, block) = agent.split_once("```rust,no_run\n").unwrap();
-    let (block, _) = block.split_once("```").unwrap();
-    assert!(example.ends_with(block), "the README's agent is not examples/survive.rs");
-}
