@@ -139,11 +139,13 @@ impl Opening<'_> {
             None => {}
         }
         let (due, _) = state.times(moment);
-        if open.takeover == Takeover::Over(head.fence) || due.is_some_and(|due| due <= moment.late) {
+        // A wake takes the run from nobody: only the end of a lease has to be certain.
+        let judged = if head.lease.is_some() { moment.late } else { moment.now };
+        if open.takeover == Takeover::Over(head.fence) || due.is_some_and(|due| due <= judged) {
             return Ok(());
         }
         let owner = head.lease.as_ref().map(|lease| lease.owner.clone());
-        Err(Refusal::LeaseHeld { owner, expires_in: due.map(|due| due.since(moment.late)) }.into())
+        Err(Refusal::LeaseHeld { owner, expires_in: due.map(|due| due.since(judged)) }.into())
     }
 }
 

@@ -43,6 +43,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// The run of some digits.
 pub(crate) fn run_of(digits: &str) -> Option<RunId> {
+    if !digits.len().is_multiple_of(2) {
+        return None;
+    }
     let pairs = digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
     let bytes = pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect::<Option<Vec<u8>>>()?;
     RunId::new(String::from_utf8(bytes).ok()?).ok()

@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
@@ -25,7 +25,11 @@ use object_store::{
 pub(crate) struct ServerTime {
     /// In microseconds.
     ahead: AtomicI64,
+    heard: AtomicBool,
 }
+
+/// An answer is not so much behind, in microseconds, unless the clock was set back or the answer took very long.
+const BEHIND: i64 = 5_000_000;
 
 impl ServerTime {
     /// The service's now.
@@ -34,13 +38,19 @@ impl ServerTime {
         Timestamp(here.0.saturating_add(self.ahead.load(Ordering::Relaxed)))
     }
 
-    /// Takes the header `Date` of an answer, which is a second at most behind.
+    /// Takes the header `Date` of an answer. It is behind by what it leaves out of a second and by the answer's way, so of
+    /// several the one that is furthest ahead is the closest; unless the clock has been set back there.
     fn heard(&self, date: &str) {
         let Ok(date) = httpdate::parse_http_date(date) else { return };
         let Ok(since) = date.duration_since(std::time::UNIX_EPOCH) else { return };
         let there = Timestamp::default() + since;
         let here = SystemClock::default().now();
-        self.ahead.store(there.0.saturating_sub(here.0), Ordering::Relaxed);
+        let ahead = there.0.saturating_sub(here.0);
+        let known = self.ahead.load(Ordering::Relaxed);
+        let first = !self.heard.swap(true, Ordering::Relaxed);
+        if first || ahead > known || ahead < known.saturating_sub(BEHIND) {
+            self.ahead.store(ahead, Ordering::Relaxed);
+        }
     }
 }
 

@@ -22,10 +22,10 @@ use crate::{
 };
 
 /// A body that is larger goes in pieces.
-const WHOLE: usize = 8 << 20;
+const WHOLE: usize = 5 << 20;
 
 /// The pieces, and how many of them are under way at once.
-const PIECE: usize = 8 << 20;
+const PIECE: usize = 5 << 20;
 const PIECES: usize = 4;
 
 /// How often a request that changes nothing when it is repeated is made at most.
@@ -215,10 +215,13 @@ impl Objects for Remote {
     async fn put(&self, name: &str, body: Bytes) -> Result<()> {
         let path = self.path(name);
         if body.len() <= WHOLE {
-            self.put_whole(&path, &body).await
-        } else {
-            self.put_pieces(&path, body).await
+            return self.put_whole(&path, &body).await;
         }
+        let put = self.put_pieces(&path, body.clone()).await;
+        if put.as_ref().is_err_and(|error| error.kind().is_transient()) {
+            return self.put_pieces(&path, body).await;
+        }
+        put
     }
 
     async fn get(&self, name: &str) -> Result<Option<Bytes>> {

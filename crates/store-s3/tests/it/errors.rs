@@ -135,7 +135,7 @@ async fn a_server_that_is_gone_is_unavailable_and_comes_back() {
 async fn a_server_that_falls_silent_is_timed_out() {
     let bucket = Bucket::new();
     let (proxy, url) = bucket.proxy();
-    let store = bucket.config_at(&format!("{url}&timeout=300ms")).connect().await.unwrap();
+    let store = bucket.config_at(&format!("{url}&timeout=2s")).connect().await.unwrap();
     let driver = Driver::create(&store, "silent").await;
     let commit = driver.next().record(record("x"));
     proxy.silence(true);

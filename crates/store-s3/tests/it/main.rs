@@ -4,7 +4,6 @@
 #[expect(dead_code, reason = "the hooks of the kit are its own")]
 mod bucket;
 #[path = "../conformance/run.rs"]
-#[expect(dead_code, reason = "the hooks of the kit are its own")]
 mod run;
 
 mod errors;

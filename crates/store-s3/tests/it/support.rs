@@ -34,10 +34,6 @@ impl Bucket {
         S3Config::from_url(url).unwrap().prefix(&self.prefix).unwrap().prepare_on_connect(true)
     }
 
-    pub(crate) async fn store(&self) -> S3Store {
-        self.config_at(&self.url).connect().await.unwrap()
-    }
-
     /// A proxy before the server, and the URL through it. It has a runtime of its own, which cannot be started on a
     /// thread of another.
     pub(crate) fn proxy(&self) -> (Proxy, String) {

@@ -20,7 +20,8 @@ async fn what_was_trimmed_and_dropped_is_freed_and_the_rest_stays() {
         let commit = driver.next().record(record(number.to_string()));
         driver.commit(commit.snapshot(Snapshot::new(number, vec![number as u8; 300 << 10]))).await;
     }
-    let parts = |folder: &Folder| folder.of(&driver.run).keys().filter(|name| name.contains("-p")).count();
+    let run = driver.run.clone();
+    let parts = |folder: &Folder| folder.of(&run).keys().filter(|name| name.contains("-p")).count();
     assert_eq!(parts(&folder), 21);
     driver.commit(driver.next().trim(19).drop_blob(large.name)).await;
     driver.commit(driver.next().advances()).await;
