@@ -44,6 +44,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
         name: "postgres",
         package: "milepost-store-postgres",
         servers: &[("MILEPOST_TEST_POSTGRES_URL", Kind::Postgres)],
+        on_request: true,
         ..EMBEDDED
     },
     Backend {
@@ -51,6 +52,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
         package: "milepost-store-postgres",
         target: "conformance_pgbouncer",
         servers: &[("MILEPOST_TEST_PGBOUNCER_URL", Kind::PgBouncer)],
+        on_request: true,
         ..EMBEDDED
     },
     Backend {
@@ -71,9 +73,16 @@ pub(crate) const BACKENDS: &[Backend] = &[
         package: "milepost-store-s3",
         features: "s3",
         servers: &[("MILEPOST_TEST_S3_URL", Kind::S3)],
+        on_request: true,
         ..EMBEDDED
     },
-    Backend { name: "folder", package: "milepost-store-s3", target: "conformance_folder", ..EMBEDDED },
+    Backend {
+        name: "folder",
+        package: "milepost-store-s3",
+        target: "conformance_folder",
+        on_request: true,
+        ..EMBEDDED
+    },
     Backend {
         name: "rgw",
         package: "milepost-store-s3",

@@ -151,7 +151,8 @@ async fn a_commit_that_a_kill_cut_holds_whole_or_not_at_all(ctx: &Context) -> Ve
             without_due(before).same_as(&without_due(after))?;
         }
         let settled = ctx.a.commit(cut.clone()).await?;
-        expect_eq("replayed exactly if it had happened", settled.replayed, happened)?;
+        // A server that had the request when its sender died may have done it after we looked.
+        expect("replayed if it had happened", settled.replayed || !happened, settled.replayed)?;
         let records = if ctx.capabilities.supports_log() { WHOLE } else { 0 };
         let want = (driver.version + 1, driver.cursor + records);
         expect_eq("its version and cursor", (settled.version, settled.cursor), want)?;
