@@ -67,6 +67,5 @@ async fn log_per_commit(body: usize) -> i64 {
 #[tokio::test]
 async fn a_commit_takes_less_than_500_bytes_of_log_beside_its_body() {
     let spent = log_per_commit(64).await;
-    println!("{spent} bytes of log beside the body");
     assert!((1..500).contains(&spent), "{spent} bytes");
 }
