@@ -10,6 +10,7 @@ use anyhow::bail;
 use milepost_servers::Kind;
 
 use crate::command::{Program, Ran};
+use crate::programs::Programs;
 use crate::servers::Servers;
 use crate::summary;
 use crate::tally::Tally;
@@ -22,10 +23,10 @@ const TARGET: &str = "conformance";
 #[derive(Debug)]
 pub(crate) struct Backend {
     pub(crate) name: &'static str,
-    package: &'static str,
-    target: &'static str,
+    pub(crate) package: &'static str,
+    pub(crate) target: &'static str,
     /// The features of the package that it needs, with commas.
-    features: &'static str,
+    pub(crate) features: &'static str,
     /// The environment variables that name a server, and of what kind it is.
     servers: &'static [(&'static str, Kind)],
     /// Whether it is run only when it is named: what it needs is large, or it has not passed the whole kit yet.
@@ -128,16 +129,15 @@ impl Backend {
     ///
     /// # Errors
     ///
-    /// As [`Backend::environment`].
+    /// As [`Backend::environment`], and when the program was not built.
     pub(crate) fn program(
         &self,
         workspace: &Workspace,
+        programs: &Programs,
         folder: &Path,
         servers: &Servers,
     ) -> anyhow::Result<Program> {
-        let arguments =
-            ["test", "--package", self.package, "--features", self.features, "--test", self.target];
-        let program = Program::cargo(&workspace.root, arguments).env("MILEPOST_REPORT", self.report(folder));
+        let program = programs.program(workspace, self)?.env("MILEPOST_REPORT", self.report(folder));
         let environment = self.environment(servers)?;
         Ok(environment.into_iter().fold(program, |program, (name, value)| program.secret(name, value)))
     }

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
+use crate::command::Program;
 use crate::conformance::{self, Backend};
 use crate::console::Console;
+use crate::programs::Programs;
 use crate::report::{Outcome, Report};
 use crate::servers::Servers;
 use crate::workspace::Workspace;
@@ -19,8 +21,11 @@ pub(crate) fn run(console: &Console, check: bool) -> anyhow::Result<bool> {
     let workspace = Workspace::load()?;
     let folder = workspace.fresh_folder("matrix")?;
     let servers = Servers::default();
-    for backend in Backend::usual() {
-        let ran = backend.program(&workspace, &folder, &servers)?.run(&console.progress(backend.name))?;
+    let backends: Vec<_> = Backend::usual().collect();
+    let programs = Programs::build(&workspace, &backends, Program::run_visibly)?;
+    for backend in backends {
+        let program = backend.program(&workspace, &programs, &folder, &servers)?;
+        let ran = program.run(&console.progress(backend.name))?;
         let (tally, problem) = conformance::tally(&ran);
         if let Some(problem) = problem {
             bail!("conformance of {}: {problem}\n{}", backend.name, ran.output);
