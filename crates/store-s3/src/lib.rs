@@ -90,6 +90,8 @@
 //! [`ErrorKind::Corrupt`]: milepost_core::ErrorKind::Corrupt
 //! [`ErrorKind::NotPrepared`]: milepost_core::ErrorKind::NotPrepared
 
+#[cfg(feature = "aws")]
+mod aws;
 mod config;
 mod create;
 mod entry;

@@ -120,9 +120,10 @@ async fn what_a_killed_writer_was_told_is_there(ctx: &Context) -> Verdict {
     Ok(())
 }
 
-fn without_due(mut image: Image) -> Image {
+/// What an embedded store, which knows that a holder is gone, may say otherwise at once.
+fn without_lease(mut image: Image) -> Image {
     if let Some(head) = &mut image.head {
-        head.due = None;
+        (head.due, head.lease) = (None, None);
     }
     image
 }
@@ -136,18 +137,17 @@ async fn a_commit_that_a_kill_cut_holds_whole_or_not_at_all(ctx: &Context) -> Ve
             let answer = second.store.commit(whole(ctx, &driver)).await?;
             (driver.version, driver.cursor) = (answer.version, answer.cursor);
         }
-        // An embedded store knows that its holder is gone: it may be due at once.
-        let before = without_due(ctx.image(&run).await?);
+        let before = without_lease(ctx.image(&run).await?);
         let cut = whole(ctx, &driver);
         let answered = abandoned(1, second.store.commit(cut.clone())).await;
         expect("the answer takes longer than the request", answered.is_none(), answered)?;
         tokio::time::sleep(Duration::from_micros(300 * round)).await;
         second.process.kill()?;
         // A server that had the request when its sender died may do it at any time, also while we look.
-        let mut after = without_due(ctx.image(&run).await?);
+        let mut after = without_lease(ctx.image(&run).await?);
         let happened = |image: &Image| image.head.as_ref().is_some_and(|head| head.version > driver.version);
         if !happened(&after) && after != before {
-            after = without_due(ctx.image(&run).await?);
+            after = without_lease(ctx.image(&run).await?);
         }
         let happened = happened(&after);
         if happened {
