@@ -29,13 +29,22 @@ pub(crate) struct Backend {
     pub(crate) features: &'static str,
     /// The environment variables that name a server, and of what kind it is.
     servers: &'static [(&'static str, Kind)],
+    /// How many cases are under way at once; `None` is as many as there are processors. Most wait for a server's disk.
+    at_once: Option<&'static str>,
     /// Whether it is run only when it is named: what it needs is large, or it has not passed the whole kit yet.
     on_request: bool,
 }
 
 /// A backend without a server; the others are made from it.
-const EMBEDDED: Backend =
-    Backend { name: "", package: "", target: TARGET, features: "", servers: &[], on_request: false };
+const EMBEDDED: Backend = Backend {
+    name: "",
+    package: "",
+    target: TARGET,
+    features: "",
+    servers: &[],
+    at_once: None,
+    on_request: false,
+};
 
 /// Every backend, in the order of the README's columns.
 pub(crate) const BACKENDS: &[Backend] = &[
@@ -46,6 +55,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
         package: "milepost-store-postgres",
         servers: &[("MILEPOST_TEST_POSTGRES_URL", Kind::Postgres)],
         on_request: true,
+        at_once: Some("6"),
         ..EMBEDDED
     },
     Backend {
@@ -54,12 +64,14 @@ pub(crate) const BACKENDS: &[Backend] = &[
         target: "conformance_pgbouncer",
         servers: &[("MILEPOST_TEST_PGBOUNCER_URL", Kind::PgBouncer)],
         on_request: true,
+        at_once: Some("6"),
         ..EMBEDDED
     },
     Backend {
         name: "redis",
         package: "milepost-store-redis",
         servers: &[("MILEPOST_TEST_REDIS_URL", Kind::Redis)],
+        at_once: Some("4"),
         ..EMBEDDED
     },
     Backend {
@@ -68,6 +80,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
         target: "conformance_cluster",
         servers: &[("MILEPOST_TEST_REDIS_CLUSTER_URL", Kind::RedisCluster)],
         on_request: true,
+        at_once: Some("4"),
         ..EMBEDDED
     },
     Backend {
@@ -76,6 +89,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
         features: "s3",
         servers: &[("MILEPOST_TEST_S3_URL", Kind::S3)],
         on_request: true,
+        at_once: Some("4"),
         ..EMBEDDED
     },
     Backend {
@@ -83,6 +97,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
         package: "milepost-store-s3",
         target: "conformance_folder",
         on_request: true,
+        at_once: Some("3"),
         ..EMBEDDED
     },
     Backend {
@@ -91,6 +106,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
         target: "conformance_rgw",
         features: "s3",
         servers: &[("MILEPOST_TEST_RGW_URL", Kind::Radosgw)],
+        at_once: Some("4"),
         on_request: true,
     },
     Backend { name: "template", package: "milepost-store-template", ..EMBEDDED },
@@ -138,6 +154,8 @@ impl Backend {
         servers: &Servers,
     ) -> anyhow::Result<Program> {
         let program = programs.program(workspace, self)?.env("MILEPOST_REPORT", self.report(folder));
+        let threads = self.at_once.map(|count| ["--test-threads", count]);
+        let program = program.args(threads.into_iter().flatten());
         let environment = self.environment(servers)?;
         Ok(environment.into_iter().fold(program, |program, (name, value)| program.secret(name, value)))
     }
