@@ -89,7 +89,6 @@ pub(crate) const BACKENDS: &[Backend] = &[
         features: "s3",
         servers: &[("MILEPOST_TEST_S3_URL", Kind::S3)],
         on_request: true,
-        at_once: Some("4"),
         ..EMBEDDED
     },
     Backend {
