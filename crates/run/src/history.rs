@@ -22,6 +22,8 @@ pub(crate) struct History {
     ends: HashMap<std::sync::Arc<str>, u32>,
     /// The newest record that was read.
     pub(crate) cursor: Cursor,
+    /// How many bytes were read.
+    pub(crate) weight: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -37,6 +39,7 @@ pub(crate) enum Entry {
     Step(Step),
     Drawn(Draw, Stored),
     Wait(Wait),
+    Phase(Phase),
     /// A branch of this key begins here.
     Branch(String),
 }
@@ -77,6 +80,21 @@ pub(crate) struct Wait {
     pub(crate) done: Option<Option<Stored>>,
 }
 
+/// What is recorded of a phase.
+#[derive(Clone, Debug)]
+pub(crate) struct Phase {
+    pub(crate) name: String,
+    /// The round with which it goes on, and the state that this round begins with, if one was saved.
+    pub(crate) round: u32,
+    pub(crate) state: Option<Stored>,
+    /// How large it is, in bytes.
+    pub(crate) size: u64,
+    /// How much had been recorded when that was known.
+    pub(crate) weight: u64,
+    /// `Some` once it has finished.
+    pub(crate) done: Option<Stored>,
+}
+
 impl Entry {
     /// For the message of a divergence.
     pub(crate) fn describe(&self) -> String {
@@ -87,6 +105,7 @@ impl Entry {
             Entry::Drawn(Draw::Random, _) => "a random number".into(),
             Entry::Wait(Wait { on: Waited::Time, .. }) => "a wait for an instant".into(),
             Entry::Wait(Wait { on: Waited::Signal(name), .. }) => format!("a wait for signal {name:?}"),
+            Entry::Phase(phase) => format!("phase {:?}", phase.name),
             Entry::Branch(key) => format!("branch {key:?}"),
         }
     }
@@ -107,6 +126,7 @@ impl History {
     /// Those of [`Event::read`].
     pub(crate) fn read(&mut self, record: &Record) -> Result<()> {
         self.cursor = record.cursor;
+        self.weight += record.body.len() as u64;
         if let Some((_, event)) = Event::read(record)? {
             self.apply(event);
         }
@@ -145,6 +165,24 @@ impl History {
                     wait.done = Some(value);
                 }
             }
+            Event::PhaseBegan { at, phase } => {
+                let (name, weight) = (phase, self.weight);
+                self.enter(
+                    at,
+                    Entry::Phase(Phase { name, round: 0, state: None, size: 0, weight, done: None }),
+                );
+            }
+            Event::PhaseSaved { at, round, size, state } => {
+                self.skip(&at, |past| past < round);
+                let weight = self.weight;
+                self.phase(&at, |phase| {
+                    *phase = Phase { round, state: Some(state), size, weight, ..phase.clone() };
+                });
+            }
+            Event::PhaseDone { at, value } => {
+                self.skip(&at, |_| true);
+                self.phase(&at, |phase| phase.done = Some(value));
+            }
         }
     }
 
@@ -154,6 +192,37 @@ impl History {
             step.state = state;
             step.newest = self.cursor;
         }
+    }
+
+    fn phase(&mut self, at: &Place, change: impl FnOnce(&mut Phase)) {
+        if let Some(Recorded { entry: Entry::Phase(phase), .. }) = self.entries.get_mut(at) {
+            change(phase);
+        }
+    }
+
+    /// Forgets what is recorded of these rounds of a phase: nobody will ask for it.
+    fn skip(&mut self, at: &Place, rounds: impl Fn(u32) -> bool) {
+        let skipped = |place: &Place| at.round_of(&place.scope).is_some_and(&rounds);
+        let places: Vec<_> = self.inside(at).filter(|place| skipped(place)).cloned().collect();
+        for place in places {
+            self.ends.remove(&place.scope);
+            self.entries.remove(&place);
+        }
+    }
+
+    /// The places inside of what began at `at` of which something is recorded.
+    fn inside(&self, at: &Place) -> impl Iterator<Item = &Place> {
+        let inside = at.inside();
+        let first = Place::new(inside.as_str().into(), 0);
+        self.entries
+            .range(first..)
+            .map(|(place, _)| place)
+            .take_while(move |place| place.scope.starts_with(&inside))
+    }
+
+    /// Whether anything is recorded of this round of a phase, or of a later one, that the handler has not come to yet.
+    pub(crate) fn reaches_round(&self, at: &Place, round: u32) -> bool {
+        self.inside(at).any(|place| at.round_of(&place.scope).is_some_and(|recorded| recorded >= round))
     }
 
     fn enter(&mut self, at: Place, entry: Entry) {
@@ -216,14 +285,19 @@ impl History {
         failed.map(|(place, _)| place.clone()).collect()
     }
 
-    /// Whether something that comes after this place, in its scope or in one around it, began after `cursor`.
+    /// Whether something that comes after this place, in its scope, in one around it or in a later round of a phase around
+    /// it, began after `cursor`.
     fn goes_on(&self, place: &Place, cursor: Cursor) -> bool {
         let around: Vec<Place> = std::iter::once(place.clone())
             .chain(place.branches().into_iter().map(|(began, _)| began))
             .collect();
+        let is_phase =
+            |at: &&Place| matches!(self.entries.get(at), Some(Recorded { entry: Entry::Phase(_), .. }));
+        let phases: Vec<&Place> = around.iter().filter(is_phase).collect();
         self.entries.iter().any(|(other, recorded)| {
             let later = |place: &Place| place.scope == other.scope && place.position < other.position;
-            recorded.first > cursor && around.iter().any(later)
+            let later_round = |phase: &&Place| phase.round_of(&other.scope) > phase.round_of(&place.scope);
+            recorded.first > cursor && (around.iter().any(later) || phases.iter().any(later_round))
         })
     }
 

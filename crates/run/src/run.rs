@@ -47,7 +47,7 @@ impl Run {
         Self::in_scope(core, "".into())
     }
 
-    fn in_scope(core: Arc<Core>, scope: Arc<str>) -> Self {
+    pub(crate) fn in_scope(core: Arc<Core>, scope: Arc<str>) -> Self {
         Self { core, scope, next: Arc::default() }
     }
 

@@ -12,6 +12,7 @@ mod golden;
 mod guard;
 mod kill;
 mod parallel;
+mod phases;
 mod recover;
 mod steps;
 mod wait;
