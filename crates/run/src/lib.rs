@@ -83,6 +83,7 @@
 
 mod activity;
 mod canonical;
+pub mod chat;
 mod client;
 mod doubt;
 mod drive;
