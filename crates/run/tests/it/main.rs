@@ -5,6 +5,7 @@
 mod support;
 
 mod budget;
+mod deadly;
 mod draws;
 mod faults;
 mod finalize;
