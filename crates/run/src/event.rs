@@ -41,6 +41,12 @@ pub(crate) enum Event {
     PhaseSaved { at: Place, round: u32, size: u64, state: Stored },
     /// A phase has finished, whatever was recorded inside of it.
     PhaseDone { at: Place, value: Stored },
+    /// A session's producer is ready; without `keeps`, the events of the attempts before count no more.
+    SessionBegan { at: Place, session: String, attempt: u32, keeps: bool },
+    /// A session's next event.
+    SessionEvent { at: Place, session: String, id: Option<String>, value: Stored },
+    /// A session's last event: it is whole, or has failed for this reason.
+    SessionEnded { at: Place, session: String, failure: Option<String> },
 }
 
 /// What was drawn.
@@ -93,6 +99,9 @@ impl Event {
             Event::PhaseBegan { .. } => "milepost/run.phase-began",
             Event::PhaseSaved { .. } => "milepost/run.phase-saved",
             Event::PhaseDone { .. } => "milepost/run.phase-done",
+            Event::SessionBegan { .. } => "milepost/run.session-began",
+            Event::SessionEvent { .. } => "milepost/run.session-event",
+            Event::SessionEnded { .. } => "milepost/run.session-ended",
         })
     }
 
@@ -102,7 +111,8 @@ impl Event {
             Event::StepDone { .. }
             | Event::WaitDone { .. }
             | Event::PhaseSaved { .. }
-            | Event::PhaseDone { .. } => true,
+            | Event::PhaseDone { .. }
+            | Event::SessionEnded { .. } => true,
             Event::StepFailed { retry_at, .. } => retry_at.is_none(),
             _ => false,
         }
@@ -113,7 +123,8 @@ impl Event {
             Event::StepDone { value, .. }
             | Event::Drawn { value, .. }
             | Event::PhaseSaved { state: value, .. }
-            | Event::PhaseDone { value, .. } => Some(value),
+            | Event::PhaseDone { value, .. }
+            | Event::SessionEvent { value, .. } => Some(value),
             Event::WaitDone { value, .. } | Event::WaitBegan { default: value, .. } => value.as_ref(),
             _ => None,
         };

@@ -40,6 +40,7 @@ pub(crate) enum Entry {
     Drawn(Draw, Stored),
     Wait(Wait),
     Phase(Phase),
+    Session(Session),
     /// A branch of this key begins here.
     Branch(String),
 }
@@ -95,6 +96,19 @@ pub(crate) struct Phase {
     pub(crate) done: Option<Stored>,
 }
 
+/// What is recorded of a session.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) name: String,
+    pub(crate) attempt: u32,
+    /// The events, with the ids by which their producer knows them.
+    pub(crate) events: Vec<(Option<String>, Stored)>,
+    /// `Some` once it has ended: whole, or failed for a reason.
+    pub(crate) ended: Option<Result<(), String>>,
+    /// The newest record about it.
+    newest: Cursor,
+}
+
 impl Entry {
     /// For the message of a divergence.
     pub(crate) fn describe(&self) -> String {
@@ -106,6 +120,7 @@ impl Entry {
             Entry::Wait(Wait { on: Waited::Time, .. }) => "a wait for an instant".into(),
             Entry::Wait(Wait { on: Waited::Signal(name), .. }) => format!("a wait for signal {name:?}"),
             Entry::Phase(phase) => format!("phase {:?}", phase.name),
+            Entry::Session(session) => format!("session {:?}", session.name),
             Entry::Branch(key) => format!("branch {key:?}"),
         }
     }
@@ -135,11 +150,13 @@ impl History {
 
     fn apply(&mut self, event: Event) {
         match event {
-            Event::Reopened { forgotten } => forgotten.iter().for_each(|place| {
-                if let Some(Recorded { entry: Entry::Step(step), .. }) = self.entries.get_mut(place) {
-                    step.state = StepState::Released;
-                }
-            }),
+            Event::Reopened { forgotten } => {
+                forgotten.iter().for_each(|place| match self.entries.get_mut(place) {
+                    Some(Recorded { entry: Entry::Step(step), .. }) => step.state = StepState::Released,
+                    Some(Recorded { entry: Entry::Session(session), .. }) => session.ended = None,
+                    _ => {}
+                })
+            }
             Event::StepBegan { at, step, attempt, once } => {
                 let (name, newest) = (step, self.cursor);
                 self.enter(at, Entry::Step(Step { name, once, attempt, state: StepState::Began, newest }));
@@ -183,6 +200,18 @@ impl History {
                 self.skip(&at, |_| true);
                 self.phase(&at, |phase| phase.done = Some(value));
             }
+            Event::SessionBegan { at, session, attempt, keeps } => self.session(at, session, |session| {
+                session.attempt = attempt;
+                if !keeps {
+                    session.events.clear();
+                }
+            }),
+            Event::SessionEvent { at, session, id, value } => {
+                self.session(at, session, |session| session.events.push((id, value)));
+            }
+            Event::SessionEnded { at, session, failure } => {
+                self.session(at, session, |session| session.ended = Some(failure.map_or(Ok(()), Err)));
+            }
         }
     }
 
@@ -197,6 +226,18 @@ impl History {
     fn phase(&mut self, at: &Place, change: impl FnOnce(&mut Phase)) {
         if let Some(Recorded { entry: Entry::Phase(phase), .. }) = self.entries.get_mut(at) {
             change(phase);
+        }
+    }
+
+    /// Says something more of a session.
+    fn session(&mut self, at: Place, name: String, change: impl FnOnce(&mut Session)) {
+        if !self.entries.contains_key(&at) {
+            let (attempt, events, ended, newest) = Default::default();
+            self.enter(at.clone(), Entry::Session(Session { name, attempt, events, ended, newest }));
+        }
+        if let Some(Recorded { entry: Entry::Session(session), .. }) = self.entries.get_mut(&at) {
+            change(session);
+            session.newest = self.cursor;
         }
     }
 
@@ -279,7 +320,8 @@ impl History {
     /// The failures upon which the handler has not acted: those that a reopened run tries again.
     pub(crate) fn newest_failures(&self) -> Vec<Place> {
         let failed = self.entries.iter().filter(|(place, recorded)| match &recorded.entry {
-            Entry::Step(Step { state: StepState::Failed(..), newest, .. }) => !self.goes_on(place, *newest),
+            Entry::Step(Step { state: StepState::Failed(..), newest, .. })
+            | Entry::Session(Session { ended: Some(Err(_)), newest, .. }) => !self.goes_on(place, *newest),
             _ => false,
         });
         failed.map(|(place, _)| place.clone()).collect()

@@ -15,5 +15,6 @@ mod kill;
 mod parallel;
 mod phases;
 mod recover;
+mod sessions;
 mod steps;
 mod wait;
