@@ -35,6 +35,18 @@ pub(crate) enum Event {
     WaitBegan { at: Place, on: Waited, until: Option<Timestamp>, default: Option<Stored> },
     /// The wait is over: by a message with this value, or, without one, by its instant.
     WaitDone { at: Place, value: Option<Stored> },
+    /// The handler entered a phase.
+    PhaseBegan { at: Place, phase: String },
+    /// A phase goes on from this state, of this many bytes, with this round, whatever was recorded of the rounds before.
+    PhaseSaved { at: Place, round: u32, size: u64, state: Stored },
+    /// A phase has finished, whatever was recorded inside of it.
+    PhaseDone { at: Place, value: Stored },
+    /// A session's producer is ready; without `keeps`, the events of the attempts before count no more.
+    SessionBegan { at: Place, session: String, attempt: u32, keeps: bool },
+    /// A session's next event.
+    SessionEvent { at: Place, session: String, id: Option<String>, value: Stored },
+    /// A session's last event: it is whole, or has failed for this reason.
+    SessionEnded { at: Place, session: String, failure: Option<String> },
 }
 
 /// What was drawn.
@@ -84,13 +96,23 @@ impl Event {
             Event::Gate { .. } => "milepost/run.gate",
             Event::WaitBegan { .. } => "milepost/run.wait-began",
             Event::WaitDone { .. } => "milepost/run.wait-done",
+            Event::PhaseBegan { .. } => "milepost/run.phase-began",
+            Event::PhaseSaved { .. } => "milepost/run.phase-saved",
+            Event::PhaseDone { .. } => "milepost/run.phase-done",
+            Event::SessionBegan { .. } => "milepost/run.session-began",
+            Event::SessionEvent { .. } => "milepost/run.session-event",
+            Event::SessionEnded { .. } => "milepost/run.session-ended",
         })
     }
 
     /// Whether work was finished with it, which forgives the run its lapses.
     pub(crate) fn advances(&self) -> bool {
         match self {
-            Event::StepDone { .. } | Event::WaitDone { .. } => true,
+            Event::StepDone { .. }
+            | Event::WaitDone { .. }
+            | Event::PhaseSaved { .. }
+            | Event::PhaseDone { .. }
+            | Event::SessionEnded { .. } => true,
             Event::StepFailed { retry_at, .. } => retry_at.is_none(),
             _ => false,
         }
@@ -98,7 +120,11 @@ impl Event {
 
     fn blobs(&self) -> impl Iterator<Item = Digest> {
         let value = match self {
-            Event::StepDone { value, .. } | Event::Drawn { value, .. } => Some(value),
+            Event::StepDone { value, .. }
+            | Event::Drawn { value, .. }
+            | Event::PhaseSaved { state: value, .. }
+            | Event::PhaseDone { value, .. }
+            | Event::SessionEvent { value, .. } => Some(value),
             Event::WaitDone { value, .. } | Event::WaitBegan { default: value, .. } => value.as_ref(),
             _ => None,
         };

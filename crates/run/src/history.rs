@@ -22,6 +22,8 @@ pub(crate) struct History {
     ends: HashMap<std::sync::Arc<str>, u32>,
     /// The newest record that was read.
     pub(crate) cursor: Cursor,
+    /// How many bytes were read.
+    pub(crate) weight: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -37,6 +39,8 @@ pub(crate) enum Entry {
     Step(Step),
     Drawn(Draw, Stored),
     Wait(Wait),
+    Phase(Phase),
+    Session(Session),
     /// A branch of this key begins here.
     Branch(String),
 }
@@ -77,6 +81,34 @@ pub(crate) struct Wait {
     pub(crate) done: Option<Option<Stored>>,
 }
 
+/// What is recorded of a phase.
+#[derive(Clone, Debug)]
+pub(crate) struct Phase {
+    pub(crate) name: String,
+    /// The round with which it goes on, and the state that this round begins with, if one was saved.
+    pub(crate) round: u32,
+    pub(crate) state: Option<Stored>,
+    /// How large it is, in bytes.
+    pub(crate) size: u64,
+    /// How much had been recorded when that was known.
+    pub(crate) weight: u64,
+    /// `Some` once it has finished.
+    pub(crate) done: Option<Stored>,
+}
+
+/// What is recorded of a session.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) name: String,
+    pub(crate) attempt: u32,
+    /// The events, with the ids by which their producer knows them.
+    pub(crate) events: Vec<(Option<String>, Stored)>,
+    /// `Some` once it has ended: whole, or failed for a reason.
+    pub(crate) ended: Option<Result<(), String>>,
+    /// The newest record about it.
+    newest: Cursor,
+}
+
 impl Entry {
     /// For the message of a divergence.
     pub(crate) fn describe(&self) -> String {
@@ -87,6 +119,8 @@ impl Entry {
             Entry::Drawn(Draw::Random, _) => "a random number".into(),
             Entry::Wait(Wait { on: Waited::Time, .. }) => "a wait for an instant".into(),
             Entry::Wait(Wait { on: Waited::Signal(name), .. }) => format!("a wait for signal {name:?}"),
+            Entry::Phase(phase) => format!("phase {:?}", phase.name),
+            Entry::Session(session) => format!("session {:?}", session.name),
             Entry::Branch(key) => format!("branch {key:?}"),
         }
     }
@@ -107,6 +141,7 @@ impl History {
     /// Those of [`Event::read`].
     pub(crate) fn read(&mut self, record: &Record) -> Result<()> {
         self.cursor = record.cursor;
+        self.weight += record.body.len() as u64;
         if let Some((_, event)) = Event::read(record)? {
             self.apply(event);
         }
@@ -115,11 +150,13 @@ impl History {
 
     fn apply(&mut self, event: Event) {
         match event {
-            Event::Reopened { forgotten } => forgotten.iter().for_each(|place| {
-                if let Some(Recorded { entry: Entry::Step(step), .. }) = self.entries.get_mut(place) {
-                    step.state = StepState::Released;
-                }
-            }),
+            Event::Reopened { forgotten } => {
+                forgotten.iter().for_each(|place| match self.entries.get_mut(place) {
+                    Some(Recorded { entry: Entry::Step(step), .. }) => step.state = StepState::Released,
+                    Some(Recorded { entry: Entry::Session(session), .. }) => session.ended = None,
+                    _ => {}
+                })
+            }
             Event::StepBegan { at, step, attempt, once } => {
                 let (name, newest) = (step, self.cursor);
                 self.enter(at, Entry::Step(Step { name, once, attempt, state: StepState::Began, newest }));
@@ -145,6 +182,36 @@ impl History {
                     wait.done = Some(value);
                 }
             }
+            Event::PhaseBegan { at, phase } => {
+                let (name, weight) = (phase, self.weight);
+                self.enter(
+                    at,
+                    Entry::Phase(Phase { name, round: 0, state: None, size: 0, weight, done: None }),
+                );
+            }
+            Event::PhaseSaved { at, round, size, state } => {
+                self.skip(&at, |past| past < round);
+                let weight = self.weight;
+                self.phase(&at, |phase| {
+                    *phase = Phase { round, state: Some(state), size, weight, ..phase.clone() };
+                });
+            }
+            Event::PhaseDone { at, value } => {
+                self.skip(&at, |_| true);
+                self.phase(&at, |phase| phase.done = Some(value));
+            }
+            Event::SessionBegan { at, session, attempt, keeps } => self.session(at, session, |session| {
+                session.attempt = attempt;
+                if !keeps {
+                    session.events.clear();
+                }
+            }),
+            Event::SessionEvent { at, session, id, value } => {
+                self.session(at, session, |session| session.events.push((id, value)));
+            }
+            Event::SessionEnded { at, session, failure } => {
+                self.session(at, session, |session| session.ended = Some(failure.map_or(Ok(()), Err)));
+            }
         }
     }
 
@@ -154,6 +221,49 @@ impl History {
             step.state = state;
             step.newest = self.cursor;
         }
+    }
+
+    fn phase(&mut self, at: &Place, change: impl FnOnce(&mut Phase)) {
+        if let Some(Recorded { entry: Entry::Phase(phase), .. }) = self.entries.get_mut(at) {
+            change(phase);
+        }
+    }
+
+    /// Says something more of a session.
+    fn session(&mut self, at: Place, name: String, change: impl FnOnce(&mut Session)) {
+        if !self.entries.contains_key(&at) {
+            let (attempt, events, ended, newest) = Default::default();
+            self.enter(at.clone(), Entry::Session(Session { name, attempt, events, ended, newest }));
+        }
+        if let Some(Recorded { entry: Entry::Session(session), .. }) = self.entries.get_mut(&at) {
+            change(session);
+            session.newest = self.cursor;
+        }
+    }
+
+    /// Forgets what is recorded of these rounds of a phase: nobody will ask for it.
+    fn skip(&mut self, at: &Place, rounds: impl Fn(u32) -> bool) {
+        let skipped = |place: &Place| at.round_of(&place.scope).is_some_and(&rounds);
+        let places: Vec<_> = self.inside(at).filter(|place| skipped(place)).cloned().collect();
+        for place in places {
+            self.ends.remove(&place.scope);
+            self.entries.remove(&place);
+        }
+    }
+
+    /// The places inside of what began at `at` of which something is recorded.
+    fn inside(&self, at: &Place) -> impl Iterator<Item = &Place> {
+        let inside = at.inside();
+        let first = Place::new(inside.as_str().into(), 0);
+        self.entries
+            .range(first..)
+            .map(|(place, _)| place)
+            .take_while(move |place| place.scope.starts_with(&inside))
+    }
+
+    /// Whether anything is recorded of this round of a phase, or of a later one, that the handler has not come to yet.
+    pub(crate) fn reaches_round(&self, at: &Place, round: u32) -> bool {
+        self.inside(at).any(|place| at.round_of(&place.scope).is_some_and(|recorded| recorded >= round))
     }
 
     fn enter(&mut self, at: Place, entry: Entry) {
@@ -210,20 +320,26 @@ impl History {
     /// The failures upon which the handler has not acted: those that a reopened run tries again.
     pub(crate) fn newest_failures(&self) -> Vec<Place> {
         let failed = self.entries.iter().filter(|(place, recorded)| match &recorded.entry {
-            Entry::Step(Step { state: StepState::Failed(..), newest, .. }) => !self.goes_on(place, *newest),
+            Entry::Step(Step { state: StepState::Failed(..), newest, .. })
+            | Entry::Session(Session { ended: Some(Err(_)), newest, .. }) => !self.goes_on(place, *newest),
             _ => false,
         });
         failed.map(|(place, _)| place.clone()).collect()
     }
 
-    /// Whether something that comes after this place, in its scope or in one around it, began after `cursor`.
+    /// Whether something that comes after this place, in its scope, in one around it or in a later round of a phase around
+    /// it, began after `cursor`.
     fn goes_on(&self, place: &Place, cursor: Cursor) -> bool {
         let around: Vec<Place> = std::iter::once(place.clone())
             .chain(place.branches().into_iter().map(|(began, _)| began))
             .collect();
+        let is_phase =
+            |at: &&Place| matches!(self.entries.get(at), Some(Recorded { entry: Entry::Phase(_), .. }));
+        let phases: Vec<&Place> = around.iter().filter(is_phase).collect();
         self.entries.iter().any(|(other, recorded)| {
             let later = |place: &Place| place.scope == other.scope && place.position < other.position;
-            recorded.first > cursor && around.iter().any(later)
+            let later_round = |phase: &&Place| phase.round_of(&other.scope) > phase.round_of(&place.scope);
+            recorded.first > cursor && (around.iter().any(later) || phases.iter().any(later_round))
         })
     }
 

@@ -57,6 +57,49 @@ pub enum Happened {
         /// The step's name.
         step: String,
     },
+    /// A phase is entered: anew, or again after its process died in it.
+    PhaseBegan {
+        /// The phase's name.
+        phase: String,
+        /// The round that it begins with.
+        round: u32,
+    },
+    /// A phase saved its state: after a crash it goes on with this round.
+    PhaseSaved {
+        /// The phase's name.
+        phase: String,
+        /// The round.
+        round: u32,
+    },
+    /// A phase's result is durable.
+    PhaseDone {
+        /// The phase's name.
+        phase: String,
+    },
+    /// A phase was answered from the log.
+    PhaseSkipped {
+        /// The phase's name.
+        phase: String,
+    },
+    /// The producer of a session is ready.
+    SessionBegan {
+        /// The session's name.
+        session: String,
+        /// The attempt, counted from 0 over all processes.
+        attempt: u32,
+    },
+    /// A session's final event is durable.
+    SessionEnded {
+        /// The session's name.
+        session: String,
+        /// Why it failed, if it did.
+        failure: Option<String>,
+    },
+    /// A session was answered from the log.
+    SessionReplayed {
+        /// The session's name.
+        session: String,
+    },
     /// This process does not drive it any more.
     Ended(Ended),
 }

@@ -15,7 +15,7 @@ use milepost_core::{Fence, Note, RunId, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-pub(crate) use self::core::{Core, Parts};
+pub(crate) use self::core::{Core, Parts, load};
 use crate::{
     BoxError, Effect, Signal, SignalToken, Step,
     event::{Draw, Event},
@@ -47,7 +47,7 @@ impl Run {
         Self::in_scope(core, "".into())
     }
 
-    fn in_scope(core: Arc<Core>, scope: Arc<str>) -> Self {
+    pub(crate) fn in_scope(core: Arc<Core>, scope: Arc<str>) -> Self {
         Self { core, scope, next: Arc::default() }
     }
 

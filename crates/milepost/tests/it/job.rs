@@ -10,10 +10,15 @@ use std::{
     time::Duration,
 };
 
-/// The example `index`, built beside this test from the sources as they are. The arguments are those of `test-all`, so
+/// The example `index`.
+fn program() -> PathBuf {
+    examples().join("index")
+}
+
+/// Where the examples are, built beside this test from the sources as they are. The arguments are those of `test-all`, so
 /// that nothing is compiled twice.
-fn program() -> &'static Path {
-    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+pub(crate) fn examples() -> &'static Path {
+    static EXAMPLES: LazyLock<PathBuf> = LazyLock::new(|| {
         let test = std::env::current_exe().unwrap();
         let profile = test.parent().and_then(Path::parent).unwrap();
         let release = (!cfg!(debug_assertions)).then_some("--release");
@@ -23,10 +28,10 @@ fn program() -> &'static Path {
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stdin(Stdio::null())
             .status();
-        assert!(built.unwrap().success(), "the example does not build");
-        profile.join("examples").join("index")
+        assert!(built.unwrap().success(), "the examples do not build");
+        profile.join("examples")
     });
-    &PROGRAM
+    &EXAMPLES
 }
 
 /// A run of the job in a folder of its own.

@@ -6,8 +6,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use milepost_core::{Error, ErrorKind, Note, Result, RunId};
-use serde::de::DeserializeOwned;
+use milepost_core::{Error, ErrorKind, Note, Result, RunId, Store};
+use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -112,14 +112,7 @@ impl Core {
 
     /// Reads a recorded value.
     pub(crate) async fn load<T: DeserializeOwned>(&self, value: &Stored) -> Result<T> {
-        match value {
-            Stored::Json(json) => decode(json.get().as_bytes()),
-            Stored::Blob(name) => match self.log.means().store.blob(&self.id, name).await? {
-                Some(body) if milepost_core::Digest::of(&body) == *name => decode(&body),
-                Some(_) => Err(corrupt(format!("blob {name} is not what its name says"))),
-                None => Err(corrupt(format!("the log names blob {name}, which is not there"))),
-            },
-        }
+        load(&*self.log.means().store, &self.id, value).await
     }
 
     /// Reads a recorded value that the handler asked for; for ever waits, the run being over, if that cannot be.
@@ -151,12 +144,23 @@ impl Core {
         if blobs { self.settings.inline } else { usize::MAX }
     }
 
-    /// Refuses a value that no commit can carry.
+    /// A value as the log will have it, so that the handler gets the same now as after a crash.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TooLarge`].
-    pub(crate) fn check_size(&self, encoded: &Encoded) -> Result<()> {
+    /// `Invalid`, `Undecodable`: it has no form in JSON, or none that is read back. `TooLarge`: no commit can carry it.
+    pub(crate) fn encode<T>(&self, value: &T) -> Result<(T, Encoded)>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let encoded = Encoded::of(value, self.inline())?;
+        let read = decode(encoded.json())?;
+        self.check_size(&encoded)?;
+        Ok((read, encoded))
+    }
+
+    /// Refuses a value that no commit can carry.
+    fn check_size(&self, encoded: &Encoded) -> Result<()> {
         // What an event says beside the value: places and names of at most a few hundred bytes.
         const AROUND: u64 = 4 << 10;
         let limits = self.log.capabilities().limits;
@@ -218,6 +222,18 @@ impl Draw {
             Draw::Uuid => "a UUID",
             Draw::Random => "a random number",
         }
+    }
+}
+
+/// Reads a recorded value of a run.
+pub(crate) async fn load<T: DeserializeOwned>(store: &dyn Store, run: &RunId, value: &Stored) -> Result<T> {
+    match value {
+        Stored::Json(json) => decode(json.get().as_bytes()),
+        Stored::Blob(name) => match store.blob(run, name).await? {
+            Some(body) if milepost_core::Digest::of(&body) == *name => decode(&body),
+            Some(_) => Err(corrupt(format!("blob {name} is not what its name says"))),
+            None => Err(corrupt(format!("the log names blob {name}, which is not there"))),
+        },
     }
 }
 

@@ -5,6 +5,7 @@
 mod support;
 
 mod budget;
+mod deadly;
 mod draws;
 mod faults;
 mod finalize;
@@ -12,6 +13,8 @@ mod golden;
 mod guard;
 mod kill;
 mod parallel;
+mod phases;
 mod recover;
+mod sessions;
 mod steps;
 mod wait;
