@@ -3,10 +3,17 @@
 //! The body of each is JSON, `{"v":1,"epoch":3,"event":{"step-done":{…}}}`: the version of the format, the epoch of the
 //! fence under which it was written, and the event. Version 1 is read for ever.
 
-use milepost_core::{Digest, Epoch, Error, ErrorKind, Kind, NewRecord, Record, Result, Timestamp};
+use milepost_core::{
+    Digest, Epoch, Error, ErrorKind, Kind, NewRecord, Record, Result, Timestamp, Version as RunVersion,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::FailureCause, place::Place, value::Stored};
+use crate::{
+    error::FailureCause,
+    place::Place,
+    tree::kept::{ChildEnd, Identity},
+    value::Stored,
+};
 
 /// Every kind of record of this crate begins so.
 pub(crate) const PREFIX: &str = "milepost/run.";
@@ -35,6 +42,16 @@ pub(crate) enum Event {
     WaitBegan { at: Place, on: Waited, until: Option<Timestamp>, default: Option<Stored> },
     /// The wait is over: by a message with this value, or, without one, by its instant.
     WaitDone { at: Place, value: Option<Stored> },
+    /// A child is about to be made, with this slice of the budget.
+    ChildBegan { at: Place, child: Identity, grant: Option<u64> },
+    /// A child that had failed at this version is about to be reopened.
+    ChildRestarted { at: Place, failed: RunVersion, when: Timestamp },
+    /// A child has ended; of its slice it has used so much, or nobody knows how much.
+    ChildSettled { at: Place, end: ChildEnd, used: Option<u64> },
+    /// Something was used of the budget; how much may be unknown.
+    Spent { at: Place, what: String, units: Option<u64> },
+    /// The last record of a run with a budget: what it has used in all, and of what it does not know how much.
+    Accounted { spent: u64, gaps: Vec<String> },
 }
 
 /// What was drawn.
@@ -44,6 +61,7 @@ pub(crate) enum Draw {
     Now,
     Uuid,
     Random,
+    Budget,
 }
 
 /// What is waited for.
@@ -84,13 +102,18 @@ impl Event {
             Event::Gate { .. } => "milepost/run.gate",
             Event::WaitBegan { .. } => "milepost/run.wait-began",
             Event::WaitDone { .. } => "milepost/run.wait-done",
+            Event::ChildBegan { .. } => "milepost/run.child-began",
+            Event::ChildRestarted { .. } => "milepost/run.child-restarted",
+            Event::ChildSettled { .. } => "milepost/run.child-settled",
+            Event::Spent { .. } => "milepost/run.spent",
+            Event::Accounted { .. } => "milepost/run.accounted",
         })
     }
 
     /// Whether work was finished with it, which forgives the run its lapses.
     pub(crate) fn advances(&self) -> bool {
         match self {
-            Event::StepDone { .. } | Event::WaitDone { .. } => true,
+            Event::StepDone { .. } | Event::WaitDone { .. } | Event::ChildSettled { .. } => true,
             Event::StepFailed { retry_at, .. } => retry_at.is_none(),
             _ => false,
         }
@@ -100,6 +123,7 @@ impl Event {
         let value = match self {
             Event::StepDone { value, .. } | Event::Drawn { value, .. } => Some(value),
             Event::WaitDone { value, .. } | Event::WaitBegan { default: value, .. } => value.as_ref(),
+            Event::ChildSettled { end: ChildEnd::Completed(value), .. } => Some(value),
             _ => None,
         };
         value.into_iter().filter_map(|value| match value {

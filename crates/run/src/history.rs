@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, btree_map};
 
-use milepost_core::{Cursor, Record, Result, Timestamp};
+use milepost_core::{Cursor, Error, ErrorKind, Record, Result, RunId, Timestamp};
 
 use crate::{
     error::{FailureCause, StepError},
     event::{Draw, Event, Waited},
     place::Place,
+    tree::kept::{ChildEnd, Kept, Restart, Settled},
     value::Stored,
 };
 
@@ -39,6 +40,9 @@ pub(crate) enum Entry {
     Wait(Wait),
     /// A branch of this key begins here.
     Branch(String),
+    Child(Box<Kept>),
+    /// So much was used of the budget, if that is known.
+    Spent(String, Option<u64>),
 }
 
 /// What is recorded of a step.
@@ -82,12 +86,14 @@ impl Entry {
     pub(crate) fn describe(&self) -> String {
         match self {
             Entry::Step(step) => format!("step {:?}", step.name),
-            Entry::Drawn(Draw::Now, _) => "the time".into(),
-            Entry::Drawn(Draw::Uuid, _) => "a UUID".into(),
-            Entry::Drawn(Draw::Random, _) => "a random number".into(),
+            Entry::Drawn(draw, _) => draw.as_str().into(),
             Entry::Wait(Wait { on: Waited::Time, .. }) => "a wait for an instant".into(),
             Entry::Wait(Wait { on: Waited::Signal(name), .. }) => format!("a wait for signal {name:?}"),
             Entry::Branch(key) => format!("branch {key:?}"),
+            Entry::Child(kept) => {
+                format!("child {:?} of handler {:?}", kept.identity.key, kept.identity.name)
+            }
+            Entry::Spent(what, _) => format!("a use of the budget for {what:?}"),
         }
     }
 }
@@ -104,22 +110,49 @@ impl History {
     ///
     /// # Errors
     ///
-    /// Those of [`Event::read`].
+    /// Those of [`Event::read`]. [`ErrorKind::Corrupt`]: a child ended that was never begun, or ended twice.
     pub(crate) fn read(&mut self, record: &Record) -> Result<()> {
         self.cursor = record.cursor;
-        if let Some((_, event)) = Event::read(record)? {
-            self.apply(event);
+        match Event::read(record)? {
+            Some((_, Event::ChildBegan { at, child: identity, grant })) => {
+                let (restarts, reopen, settled) = Default::default();
+                let began = record.at;
+                let kept = Kept { identity, grant, began, restarts, reopen, settled };
+                self.enter(at, Entry::Child(Box::new(kept)));
+            }
+            Some((_, Event::ChildSettled { at, end, used })) => {
+                let cursor = self.cursor;
+                let kept = self.child(&at).filter(|kept| kept.settled.is_none());
+                let kept = kept.ok_or_else(|| {
+                    let message = format!("record {cursor} ends a child at {at} that is not under way");
+                    Error::new(ErrorKind::Corrupt, message)
+                })?;
+                kept.settled = Some(Settled { cursor, end, used });
+            }
+            Some((_, event)) => self.apply(event),
+            None => {}
         }
         Ok(())
     }
 
+    fn child(&mut self, at: &Place) -> Option<&mut Kept> {
+        match self.entries.get_mut(at) {
+            Some(Recorded { entry: Entry::Child(kept), .. }) => Some(kept),
+            _ => None,
+        }
+    }
+
     fn apply(&mut self, event: Event) {
         match event {
-            Event::Reopened { forgotten } => forgotten.iter().for_each(|place| {
-                if let Some(Recorded { entry: Entry::Step(step), .. }) = self.entries.get_mut(place) {
-                    step.state = StepState::Released;
+            Event::Reopened { forgotten } => {
+                for place in &forgotten {
+                    match self.entries.get_mut(place).map(|recorded| &mut recorded.entry) {
+                        Some(Entry::Step(step)) => step.state = StepState::Released,
+                        Some(Entry::Child(kept)) => (kept.settled, kept.reopen) = (None, true),
+                        _ => {}
+                    }
                 }
-            }),
+            }
             Event::StepBegan { at, step, attempt, once } => {
                 let (name, newest) = (step, self.cursor);
                 self.enter(at, Entry::Step(Step { name, once, attempt, state: StepState::Began, newest }));
@@ -145,6 +178,14 @@ impl History {
                     wait.done = Some(value);
                 }
             }
+            Event::ChildRestarted { at, failed, when } => {
+                if let Some(kept) = self.child(&at) {
+                    kept.restarts.push(Restart { failed, at: when });
+                }
+            }
+            Event::Spent { at, what, units } => self.enter(at, Entry::Spent(what, units)),
+            // Read with their cursors, and for others.
+            Event::ChildBegan { .. } | Event::ChildSettled { .. } | Event::Accounted { .. } => {}
         }
     }
 
@@ -211,6 +252,10 @@ impl History {
     pub(crate) fn newest_failures(&self) -> Vec<Place> {
         let failed = self.entries.iter().filter(|(place, recorded)| match &recorded.entry {
             Entry::Step(Step { state: StepState::Failed(..), newest, .. }) => !self.goes_on(place, *newest),
+            Entry::Child(kept) => match &kept.settled {
+                Some(Settled { end: ChildEnd::Failed { .. }, cursor, .. }) => !self.goes_on(place, *cursor),
+                _ => false,
+            },
             _ => false,
         });
         failed.map(|(place, _)| place.clone()).collect()
@@ -241,6 +286,28 @@ impl History {
             _ => None,
         });
         doubted.collect()
+    }
+
+    /// What is recorded of the child at a place.
+    pub(crate) fn kept(&self, at: &Place) -> Option<&Kept> {
+        match &self.entries.get(at)?.entry {
+            Entry::Child(kept) => Some(kept),
+            _ => None,
+        }
+    }
+
+    /// Whether the handler has come to all that is recorded.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.entries.values().all(|recorded| matches!(recorded.entry, Entry::Branch(_)))
+    }
+
+    /// The children that have not ended.
+    pub(crate) fn live_children(&self) -> Vec<(Place, RunId)> {
+        let live = self.entries.iter().filter_map(|(place, recorded)| match &recorded.entry {
+            Entry::Child(kept) if kept.settled.is_none() => Some((place.clone(), kept.identity.run.clone())),
+            _ => None,
+        });
+        live.collect()
     }
 
     /// The value with which a signal came.

@@ -6,12 +6,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use milepost_core::{Error, ErrorKind, Note, Result, RunId};
+use milepost_core::{Error, ErrorKind, Incarnation, Note, Result, RunId};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Settings,
+    Runner, Settings,
     activity::{Activity, Busy},
     event::Draw,
     history::{Entry, History},
@@ -21,6 +21,7 @@ use crate::{
     place::Place,
     stop::{Halt, Stop},
     store_clock::StoreClock,
+    tree::{budget::Ledger, kept::Brood},
     value::{Encoded, Stored, decode},
 };
 
@@ -40,11 +41,21 @@ pub(crate) struct Core {
     pub(crate) observers: Observers,
     /// The steps that wait for an answer, for the note of a run that is let go of.
     doubts: Mutex<Vec<String>>,
+    /// Which begins children and has them driven.
+    pub(crate) runner: Runner,
+    /// The run that began this one, and which life of it.
+    pub(crate) parent: Option<(RunId, Incarnation)>,
+    pub(crate) budget: Option<u64>,
+    ledger: Mutex<Ledger>,
+    brood: Mutex<Brood>,
 }
 
 /// What [`Core`] is made of.
 pub(crate) struct Parts {
     pub(crate) id: RunId,
+    pub(crate) runner: Runner,
+    pub(crate) parent: Option<(RunId, Incarnation)>,
+    pub(crate) budget: Option<u64>,
     pub(crate) log: Arc<Log>,
     pub(crate) history: History,
     pub(crate) inbox: Arc<Inbox>,
@@ -57,10 +68,35 @@ pub(crate) struct Parts {
 
 impl Core {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { id, log, history, inbox, stop, stopping, clock, settings, observers } = parts;
-        let history = Mutex::new(history);
-        let (activity, doubts) = Default::default();
-        Self { id, log, history, inbox, activity, stop, stopping, clock, settings, observers, doubts }
+        let Parts { id, runner, parent, budget, log, history, inbox, stop, stopping, .. } = parts;
+        Self {
+            ledger: Mutex::new(Ledger::new(budget)),
+            brood: Mutex::new(Brood::new(history.live_children())),
+            history: Mutex::new(history),
+            activity: Activity::default(),
+            doubts: Mutex::default(),
+            clock: parts.clock,
+            settings: parts.settings,
+            observers: parts.observers,
+            id,
+            runner,
+            parent,
+            budget,
+            log,
+            inbox,
+            stop,
+            stopping,
+        }
+    }
+
+    /// What this run may use up, and has.
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Its children.
+    pub(crate) fn brood(&self) -> MutexGuard<'_, Brood> {
+        self.brood.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     pub(crate) fn history(&self) -> MutexGuard<'_, History> {
@@ -217,6 +253,7 @@ impl Draw {
             Draw::Now => "the time",
             Draw::Uuid => "a UUID",
             Draw::Random => "a random number",
+            Draw::Budget => "its budget",
         }
     }
 }
