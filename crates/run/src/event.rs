@@ -3,6 +3,8 @@
 //! The body of each is JSON, `{"v":1,"epoch":3,"event":{"step-done":{…}}}`: the version of the format, the epoch of the
 //! fence under which it was written, and the event. Version 1 is read for ever.
 
+use std::sync::Arc;
+
 use milepost_core::{
     Digest, Epoch, Error, ErrorKind, Kind, NewRecord, Record, Result, Timestamp, Version as RunVersion,
 };
@@ -47,11 +49,17 @@ pub(crate) enum Event {
     /// A child that had failed at this version is about to be reopened.
     ChildRestarted { at: Place, failed: RunVersion, when: Timestamp },
     /// A child has ended; of its slice it has used so much, or nobody knows how much.
-    ChildSettled { at: Place, end: ChildEnd, used: Option<u64> },
+    ChildSettled { at: Place, end: Arc<ChildEnd>, used: Option<u64> },
     /// Something was used of the budget; how much may be unknown.
     Spent { at: Place, what: String, units: Option<u64> },
     /// The last record of a run with a budget: what it has used in all, and of what it does not know how much.
     Accounted { spent: u64, gaps: Vec<String> },
+    /// The handler entered a phase.
+    PhaseBegan { at: Place, phase: String },
+    /// A phase goes on from this state, of this many bytes, with this round, whatever was recorded of the rounds before.
+    PhaseSaved { at: Place, round: u32, size: u64, state: Stored },
+    /// A phase has finished, whatever was recorded inside of it.
+    PhaseDone { at: Place, value: Stored },
 }
 
 /// What was drawn.
@@ -107,13 +115,20 @@ impl Event {
             Event::ChildSettled { .. } => "milepost/run.child-settled",
             Event::Spent { .. } => "milepost/run.spent",
             Event::Accounted { .. } => "milepost/run.accounted",
+            Event::PhaseBegan { .. } => "milepost/run.phase-began",
+            Event::PhaseSaved { .. } => "milepost/run.phase-saved",
+            Event::PhaseDone { .. } => "milepost/run.phase-done",
         })
     }
 
     /// Whether work was finished with it, which forgives the run its lapses.
     pub(crate) fn advances(&self) -> bool {
         match self {
-            Event::StepDone { .. } | Event::WaitDone { .. } | Event::ChildSettled { .. } => true,
+            Event::StepDone { .. }
+            | Event::WaitDone { .. }
+            | Event::ChildSettled { .. }
+            | Event::PhaseSaved { .. }
+            | Event::PhaseDone { .. } => true,
             Event::StepFailed { retry_at, .. } => retry_at.is_none(),
             _ => false,
         }
@@ -121,9 +136,12 @@ impl Event {
 
     fn blobs(&self) -> impl Iterator<Item = Digest> {
         let value = match self {
-            Event::StepDone { value, .. } | Event::Drawn { value, .. } => Some(value),
+            Event::StepDone { value, .. }
+            | Event::Drawn { value, .. }
+            | Event::PhaseSaved { state: value, .. }
+            | Event::PhaseDone { value, .. } => Some(value),
             Event::WaitDone { value, .. } | Event::WaitBegan { default: value, .. } => value.as_ref(),
-            Event::ChildSettled { end: ChildEnd::Completed(value), .. } => Some(value),
+            Event::ChildSettled { end, .. } => end.value(),
             _ => None,
         };
         value.into_iter().filter_map(|value| match value {

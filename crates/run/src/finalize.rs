@@ -69,9 +69,11 @@ async fn last_of(core: &Core, exit: Exit) -> (Last, Option<u64>) {
 
 /// Closes the books of a run that has any.
 fn account(core: &Core) {
-    let mut books = core.ledger().read();
     if core.budget.is_some() {
-        if !core.history().is_exhausted() {
+        let history = core.history();
+        let mut books = history.family.ledger.read();
+        // What a step returned may be recorded, and what it cost not yet.
+        if !history.is_exhausted() {
             books.gaps.push("what was used before the handler was stopped".into());
         }
         let spent = books.spent.saturating_add(books.reserved);

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap, btree_map};
 
-use milepost_core::{Cursor, Error, ErrorKind, Record, Result, RunId, Timestamp};
+use milepost_core::{Cursor, Record, Result, Timestamp};
 
 use crate::{
     error::{FailureCause, StepError},
     event::{Draw, Event, Waited},
     place::Place,
-    tree::kept::{ChildEnd, Kept, Restart, Settled},
+    tree::{
+        family::Family,
+        kept::{Kept, Restart},
+    },
     value::Stored,
 };
 
@@ -21,8 +24,12 @@ pub(crate) struct History {
     signals: HashMap<String, Stored>,
     /// The last position of each scope of which something is recorded.
     ends: HashMap<std::sync::Arc<str>, u32>,
+    /// The children, and the books. Kept over phases, for they are the run's.
+    pub(crate) family: Family,
     /// The newest record that was read.
     pub(crate) cursor: Cursor,
+    /// How many bytes were read.
+    pub(crate) weight: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -38,11 +45,12 @@ pub(crate) enum Entry {
     Step(Step),
     Drawn(Draw, Stored),
     Wait(Wait),
+    Phase(Phase),
     /// A branch of this key begins here.
     Branch(String),
     Child(Box<Kept>),
-    /// So much was used of the budget, if that is known.
-    Spent(String, Option<u64>),
+    /// Something was used of the budget.
+    Spent(String),
 }
 
 /// What is recorded of a step.
@@ -81,6 +89,21 @@ pub(crate) struct Wait {
     pub(crate) done: Option<Option<Stored>>,
 }
 
+/// What is recorded of a phase.
+#[derive(Clone, Debug)]
+pub(crate) struct Phase {
+    pub(crate) name: String,
+    /// The round with which it goes on, and the state that this round begins with, if one was saved.
+    pub(crate) round: u32,
+    pub(crate) state: Option<Stored>,
+    /// How large it is, in bytes.
+    pub(crate) size: u64,
+    /// How much had been recorded when that was known.
+    pub(crate) weight: u64,
+    /// `Some` once it has finished.
+    pub(crate) done: Option<Stored>,
+}
+
 impl Entry {
     /// For the message of a divergence.
     pub(crate) fn describe(&self) -> String {
@@ -89,11 +112,12 @@ impl Entry {
             Entry::Drawn(draw, _) => draw.as_str().into(),
             Entry::Wait(Wait { on: Waited::Time, .. }) => "a wait for an instant".into(),
             Entry::Wait(Wait { on: Waited::Signal(name), .. }) => format!("a wait for signal {name:?}"),
+            Entry::Phase(phase) => format!("phase {:?}", phase.name),
             Entry::Branch(key) => format!("branch {key:?}"),
             Entry::Child(kept) => {
                 format!("child {:?} of handler {:?}", kept.identity.key, kept.identity.name)
             }
-            Entry::Spent(what, _) => format!("a use of the budget for {what:?}"),
+            Entry::Spent(what) => format!("a use of the budget for {what:?}"),
         }
     }
 }
@@ -113,39 +137,20 @@ impl History {
     /// Those of [`Event::read`]. [`ErrorKind::Corrupt`]: a child ended that was never begun, or ended twice.
     pub(crate) fn read(&mut self, record: &Record) -> Result<()> {
         self.cursor = record.cursor;
-        match Event::read(record)? {
-            Some((_, Event::ChildBegan { at, child: identity, grant })) => {
-                let (restarts, reopen, settled) = Default::default();
-                let began = record.at;
-                let kept = Kept { identity, grant, began, restarts, reopen, settled };
-                self.enter(at, Entry::Child(Box::new(kept)));
-            }
-            Some((_, Event::ChildSettled { at, end, used })) => {
-                let cursor = self.cursor;
-                let kept = self.child(&at).filter(|kept| kept.settled.is_none());
-                let kept = kept.ok_or_else(|| {
-                    let message = format!("record {cursor} ends a child at {at} that is not under way");
-                    Error::new(ErrorKind::Corrupt, message)
-                })?;
-                kept.settled = Some(Settled { cursor, end, used });
-            }
-            Some((_, event)) => self.apply(event),
-            None => {}
+        self.weight += record.body.len() as u64;
+        if let Some((_, event)) = Event::read(record)? {
+            self.family.read(&event, record.cursor)?;
+            self.apply(event, record.at);
         }
         Ok(())
     }
 
-    fn child(&mut self, at: &Place) -> Option<&mut Kept> {
-        match self.entries.get_mut(at) {
-            Some(Recorded { entry: Entry::Child(kept), .. }) => Some(kept),
-            _ => None,
-        }
-    }
-
-    fn apply(&mut self, event: Event) {
+    /// Takes in an event that was recorded at `now`.
+    fn apply(&mut self, event: Event, now: Timestamp) {
         match event {
             Event::Reopened { forgotten } => {
                 for place in &forgotten {
+                    self.family.reopen(place);
                     match self.entries.get_mut(place).map(|recorded| &mut recorded.entry) {
                         Some(Entry::Step(step)) => step.state = StepState::Released,
                         Some(Entry::Child(kept)) => (kept.settled, kept.reopen) = (None, true),
@@ -178,14 +183,39 @@ impl History {
                     wait.done = Some(value);
                 }
             }
-            Event::ChildRestarted { at, failed, when } => {
-                if let Some(kept) = self.child(&at) {
-                    kept.restarts.push(Restart { failed, at: when });
-                }
+            Event::ChildBegan { at, child: identity, grant } => {
+                let (restarts, reopen, settled) = Default::default();
+                let kept = Kept { identity, grant, began: now, restarts, reopen, settled };
+                self.enter(at, Entry::Child(Box::new(kept)));
             }
-            Event::Spent { at, what, units } => self.enter(at, Entry::Spent(what, units)),
-            // Read with their cursors, and for others.
-            Event::ChildBegan { .. } | Event::ChildSettled { .. } | Event::Accounted { .. } => {}
+            Event::ChildRestarted { at, failed, when } => {
+                self.child(&at, |kept| kept.restarts.push(Restart { failed, at: when }));
+            }
+            Event::ChildSettled { at, end, .. } => {
+                let cursor = self.cursor;
+                self.child(&at, |kept| kept.settled = Some((cursor, end)));
+            }
+            Event::Spent { at, what, .. } => self.enter(at, Entry::Spent(what)),
+            // For the run's parent.
+            Event::Accounted { .. } => {}
+            Event::PhaseBegan { at, phase } => {
+                let (name, weight) = (phase, self.weight);
+                self.enter(
+                    at,
+                    Entry::Phase(Phase { name, round: 0, state: None, size: 0, weight, done: None }),
+                );
+            }
+            Event::PhaseSaved { at, round, size, state } => {
+                self.skip(&at, |past| past < round);
+                let weight = self.weight;
+                self.phase(&at, |phase| {
+                    *phase = Phase { round, state: Some(state), size, weight, ..phase.clone() };
+                });
+            }
+            Event::PhaseDone { at, value } => {
+                self.skip(&at, |_| true);
+                self.phase(&at, |phase| phase.done = Some(value));
+            }
         }
     }
 
@@ -195,6 +225,44 @@ impl History {
             step.state = state;
             step.newest = self.cursor;
         }
+    }
+
+    fn child(&mut self, at: &Place, change: impl FnOnce(&mut Kept)) {
+        // One whose phase has finished is the family's alone.
+        if let Some(Recorded { entry: Entry::Child(kept), .. }) = self.entries.get_mut(at) {
+            change(kept);
+        }
+    }
+
+    fn phase(&mut self, at: &Place, change: impl FnOnce(&mut Phase)) {
+        if let Some(Recorded { entry: Entry::Phase(phase), .. }) = self.entries.get_mut(at) {
+            change(phase);
+        }
+    }
+
+    /// Forgets what is recorded of these rounds of a phase: nobody will ask for it.
+    fn skip(&mut self, at: &Place, rounds: impl Fn(u32) -> bool) {
+        let skipped = |place: &Place| at.round_of(&place.scope).is_some_and(&rounds);
+        let places: Vec<_> = self.inside(at).filter(|place| skipped(place)).cloned().collect();
+        for place in places {
+            self.ends.remove(&place.scope);
+            self.entries.remove(&place);
+        }
+    }
+
+    /// The places inside of what began at `at` of which something is recorded.
+    fn inside(&self, at: &Place) -> impl Iterator<Item = &Place> {
+        let inside = at.inside();
+        let first = Place::new(inside.as_str().into(), 0);
+        self.entries
+            .range(first..)
+            .map(|(place, _)| place)
+            .take_while(move |place| place.scope.starts_with(&inside))
+    }
+
+    /// Whether anything is recorded of this round of a phase, or of a later one, that the handler has not come to yet.
+    pub(crate) fn reaches_round(&self, at: &Place, round: u32) -> bool {
+        self.inside(at).any(|place| at.round_of(&place.scope).is_some_and(|recorded| recorded >= round))
     }
 
     fn enter(&mut self, at: Place, entry: Entry) {
@@ -253,7 +321,7 @@ impl History {
         let failed = self.entries.iter().filter(|(place, recorded)| match &recorded.entry {
             Entry::Step(Step { state: StepState::Failed(..), newest, .. }) => !self.goes_on(place, *newest),
             Entry::Child(kept) => match &kept.settled {
-                Some(Settled { end: ChildEnd::Failed { .. }, cursor, .. }) => !self.goes_on(place, *cursor),
+                Some((cursor, end)) if end.is_failure() => !self.goes_on(place, *cursor),
                 _ => false,
             },
             _ => false,
@@ -261,20 +329,25 @@ impl History {
         failed.map(|(place, _)| place.clone()).collect()
     }
 
-    /// Whether something that comes after this place, in its scope or in one around it, began after `cursor`.
+    /// Whether something that comes after this place, in its scope, in one around it or in a later round of a phase around
+    /// it, began after `cursor`.
     fn goes_on(&self, place: &Place, cursor: Cursor) -> bool {
         let around: Vec<Place> = std::iter::once(place.clone())
             .chain(place.branches().into_iter().map(|(began, _)| began))
             .collect();
+        let is_phase =
+            |at: &&Place| matches!(self.entries.get(at), Some(Recorded { entry: Entry::Phase(_), .. }));
+        let phases: Vec<&Place> = around.iter().filter(is_phase).collect();
         self.entries.iter().any(|(other, recorded)| {
             let later = |place: &Place| place.scope == other.scope && place.position < other.position;
-            recorded.first > cursor && around.iter().any(later)
+            let later_round = |phase: &&Place| phase.round_of(&other.scope) > phase.round_of(&place.scope);
+            recorded.first > cursor && (around.iter().any(later) || phases.iter().any(later_round))
         })
     }
 
     /// Makes these steps run again.
     pub(crate) fn forget(&mut self, places: Vec<Place>) {
-        self.apply(Event::Reopened { forgotten: places });
+        self.apply(Event::Reopened { forgotten: places }, Timestamp::default());
     }
 
     /// The steps that may have happened and must not be run again before somebody has answered.
@@ -288,26 +361,9 @@ impl History {
         doubted.collect()
     }
 
-    /// What is recorded of the child at a place.
-    pub(crate) fn kept(&self, at: &Place) -> Option<&Kept> {
-        match &self.entries.get(at)?.entry {
-            Entry::Child(kept) => Some(kept),
-            _ => None,
-        }
-    }
-
     /// Whether the handler has come to all that is recorded.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.entries.values().all(|recorded| matches!(recorded.entry, Entry::Branch(_)))
-    }
-
-    /// The children that have not ended.
-    pub(crate) fn live_children(&self) -> Vec<(Place, RunId)> {
-        let live = self.entries.iter().filter_map(|(place, recorded)| match &recorded.entry {
-            Entry::Child(kept) if kept.settled.is_none() => Some((place.clone(), kept.identity.run.clone())),
-            _ => None,
-        });
-        live.collect()
     }
 
     /// The value with which a signal came.

@@ -108,6 +108,7 @@ mod log;
 mod meta;
 mod observe;
 mod open;
+mod phase;
 mod place;
 mod recover;
 mod retry;

@@ -58,6 +58,8 @@ struct Queue {
     entries: VecDeque<Entry>,
     /// How many were ever queued.
     queued: u64,
+    /// How many bytes were ever recorded for the run, as far as this process knows.
+    weight: u64,
     note: Option<Note>,
 }
 
@@ -139,10 +141,21 @@ impl Log {
     pub(crate) fn push(&self, entry: Entry) -> u64 {
         let mut queue = self.queue();
         if !self.stop.is_halted() {
+            queue.weight += entry.size();
             queue.entries.push_back(entry);
             queue.queued += 1;
         }
         queue.queued
+    }
+
+    /// How many bytes were ever recorded for the run, as far as this process knows.
+    pub(crate) fn weight(&self) -> u64 {
+        self.queue().weight
+    }
+
+    /// What was read of the run counts, too.
+    pub(crate) fn has_read(&self, weight: u64) {
+        self.queue().weight = weight;
     }
 
     /// What a listing shows of the run from the next write on.

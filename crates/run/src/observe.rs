@@ -57,6 +57,30 @@ pub enum Happened {
         /// The step's name.
         step: String,
     },
+    /// A phase is entered: anew, or again after its process died in it.
+    PhaseBegan {
+        /// The phase's name.
+        phase: String,
+        /// The round that it begins with.
+        round: u32,
+    },
+    /// A phase saved its state: after a crash it goes on with this round.
+    PhaseSaved {
+        /// The phase's name.
+        phase: String,
+        /// The round.
+        round: u32,
+    },
+    /// A phase's result is durable.
+    PhaseDone {
+        /// The phase's name.
+        phase: String,
+    },
+    /// A phase was answered from the log.
+    PhaseSkipped {
+        /// The phase's name.
+        phase: String,
+    },
     /// This process does not drive it any more.
     Ended(Ended),
 }

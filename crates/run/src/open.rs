@@ -87,6 +87,7 @@ pub(crate) async fn enter(
     };
     match read.await {
         Ok((history, input, meta)) => {
+            log.has_read(history.weight);
             shared
                 .observers
                 .tell(run, || Happened::Opened { epoch: head.fence.epoch, cursor: history.cursor });

@@ -24,6 +24,17 @@ impl Place {
         format!("{self}.{}", Escaped(key)).into()
     }
 
+    /// The round of the phase that began here in which something of `scope` happens, if it does in one.
+    pub(crate) fn round_of(&self, scope: &str) -> Option<u32> {
+        let inside = scope.strip_prefix(&*self.inside())?;
+        inside.split('/').next()?.parse().ok()
+    }
+
+    /// What the scopes of everything that begins here start with.
+    pub(crate) fn inside(&self) -> String {
+        format!("{self}.")
+    }
+
     /// The branches that lie between the outermost scope and this one: where each began, and its key.
     pub(crate) fn branches(&self) -> Vec<(Place, String)> {
         let mut branches = Vec::new();
@@ -99,5 +110,15 @@ mod tests {
         assert_eq!(deep.branches(), [(inner.clone(), String::new()), (root.clone(), "a.b/c%2F".into())]);
         assert_eq!(root.branches(), []);
         assert_eq!(inner.to_string(), "3.a%2Eb%2Fc%252F/0");
+    }
+
+    #[test]
+    fn a_place_knows_the_rounds_inside_of_it() {
+        let phase = Place::new("1.x".into(), 3);
+        let step = Place::new(phase.branch("12"), 0);
+        assert_eq!(phase.round_of(&step.scope), Some(12));
+        assert_eq!(phase.round_of(&step.branch("7")), Some(12));
+        assert_eq!(phase.round_of("1.x"), None);
+        assert_eq!(Place::new("1.x".into(), 31).round_of(&step.scope), None);
     }
 }

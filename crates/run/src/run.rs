@@ -47,7 +47,7 @@ impl Run {
         Self::in_scope(core, "".into())
     }
 
-    fn in_scope(core: Arc<Core>, scope: Arc<str>) -> Self {
+    pub(crate) fn in_scope(core: Arc<Core>, scope: Arc<str>) -> Self {
         Self { core, scope, next: Arc::default() }
     }
 
@@ -136,7 +136,7 @@ impl Run {
 
     /// How this run stands with its budget. Recorded: the same after every crash.
     pub fn budget(&self) -> Budget {
-        self.draw(Draw::Budget, || self.core.ledger().read())
+        self.draw(Draw::Budget, || self.core.history().family.ledger.read())
     }
 
     /// Says that something was used, in the units of [`Start::budget`](crate::Start::budget): what a step's result says that
@@ -160,10 +160,11 @@ impl Run {
         let (at, entry) = self.arrive();
         let units = units.into();
         match entry {
-            Some(Entry::Spent(recorded, units)) if recorded == what => self.core.ledger().spend(what, units),
+            // It is in the books, which were made from the log.
+            Some(Entry::Spent(recorded)) if recorded == what => {}
             Some(other) => self.core.diverge(&at, &format!("a use of the budget for {what:?}"), &other),
             None => {
-                self.core.ledger().spend(what, units);
+                self.core.history().family.ledger.spend(what, units);
                 let entry = self.core.log.entry(&[Event::Spent { at, what: what.into(), units }]);
                 self.core.log.push(entry);
             }

@@ -15,6 +15,7 @@
 pub(crate) mod budget;
 pub(crate) mod cascade;
 pub(crate) mod child;
+pub(crate) mod family;
 pub(crate) mod kept;
 pub(crate) mod spawned;
 pub(crate) mod view;

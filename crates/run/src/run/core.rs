@@ -21,7 +21,6 @@ use crate::{
     place::Place,
     stop::{Halt, Stop},
     store_clock::StoreClock,
-    tree::{budget::Ledger, kept::Brood},
     value::{Encoded, Stored, decode},
 };
 
@@ -46,8 +45,6 @@ pub(crate) struct Core {
     /// The run that began this one, and which life of it.
     pub(crate) parent: Option<(RunId, Incarnation)>,
     pub(crate) budget: Option<u64>,
-    ledger: Mutex<Ledger>,
-    brood: Mutex<Brood>,
 }
 
 /// What [`Core`] is made of.
@@ -68,10 +65,9 @@ pub(crate) struct Parts {
 
 impl Core {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { id, runner, parent, budget, log, history, inbox, stop, stopping, .. } = parts;
+        let Parts { id, runner, parent, budget, log, mut history, inbox, stop, stopping, .. } = parts;
+        history.family.ledger.grant(budget);
         Self {
-            ledger: Mutex::new(Ledger::new(budget)),
-            brood: Mutex::new(Brood::new(history.live_children())),
             history: Mutex::new(history),
             activity: Activity::default(),
             doubts: Mutex::default(),
@@ -87,16 +83,6 @@ impl Core {
             stop,
             stopping,
         }
-    }
-
-    /// What this run may use up, and has.
-    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    /// Its children.
-    pub(crate) fn brood(&self) -> MutexGuard<'_, Brood> {
-        self.brood.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     pub(crate) fn history(&self) -> MutexGuard<'_, History> {

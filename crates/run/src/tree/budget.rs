@@ -1,6 +1,6 @@
 //! What a run may use up, and what it has.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use milepost_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
@@ -30,19 +30,21 @@ impl Budget {
     }
 }
 
-/// The books of a driven run. They are made anew from its log each time that its handler is called.
+/// The books of a run, made from its log.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     granted: Option<u64>,
     spent: u64,
     gaps: Vec<String>,
     reserved: BTreeMap<Place, u64>,
-    reconciled: BTreeSet<Place>,
+    /// The slices that were closed: how large each was, and what was charged for it.
+    closed: BTreeMap<Place, (u64, u64)>,
 }
 
 impl Ledger {
-    pub(crate) fn new(granted: Option<u64>) -> Self {
-        Self { granted, ..Self::default() }
+    /// What may be used up.
+    pub(crate) fn grant(&mut self, granted: Option<u64>) {
+        self.granted = granted;
     }
 
     pub(crate) fn read(&self) -> Budget {
@@ -82,13 +84,21 @@ impl Ledger {
     /// [`ErrorKind::Corrupt`]: it was closed before, or never set aside.
     pub(crate) fn reconcile(&mut self, at: &Place, used: Option<u64>) -> Result<u64> {
         let Some(slice) = self.reserved.remove(at) else {
-            let what = if self.reconciled.contains(at) { "closed twice" } else { "never set aside" };
+            let what = if self.closed.contains_key(at) { "closed twice" } else { "never set aside" };
             return Err(Error::new(ErrorKind::Corrupt, format!("the slice of the child at {at} was {what}")));
         };
-        self.reconciled.insert(at.clone());
         let used = used.unwrap_or(slice);
+        self.closed.insert(at.clone(), (slice, used));
         self.spent = self.spent.saturating_add(used);
         Ok(slice.saturating_sub(used))
+    }
+
+    /// A closed slice is used again, and will be closed with all that was used of it.
+    pub(crate) fn reopen(&mut self, at: &Place) {
+        if let Some((slice, used)) = self.closed.remove(at) {
+            self.spent = self.spent.saturating_sub(used);
+            self.restore(at, slice);
+        }
     }
 }
 
@@ -96,13 +106,19 @@ impl Ledger {
 mod tests {
     use super::*;
 
+    fn ledger(granted: u64) -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.grant(Some(granted));
+        ledger
+    }
+
     fn at(position: u32) -> Place {
         Place::new("".into(), position)
     }
 
     #[test]
     fn a_slice_is_set_aside_and_what_was_not_used_comes_back() {
-        let mut ledger = Ledger::new(Some(100));
+        let mut ledger = ledger(100);
         ledger.reserve(&at(0), 60).unwrap();
         assert_eq!(ledger.reserve(&at(1), 41), Err(40));
         ledger.reserve(&at(1), 40).unwrap();
@@ -113,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_nobody_knows_is_charged_in_full() {
-        let mut ledger = Ledger::new(Some(100));
+        let mut ledger = ledger(100);
         ledger.reserve(&at(0), 60).unwrap();
         assert_eq!(ledger.reconcile(&at(0), None).unwrap(), 0);
         assert_eq!(ledger.read().left(), Some(40));
@@ -123,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_slice_is_closed_once() {
-        let mut ledger = Ledger::new(Some(100));
+        let mut ledger = ledger(100);
         ledger.reserve(&at(0), 60).unwrap();
         ledger.reconcile(&at(0), Some(1)).unwrap();
         let twice = ledger.reconcile(&at(0), Some(1)).unwrap_err();
@@ -134,11 +150,22 @@ mod tests {
     }
 
     #[test]
+    fn a_slice_that_is_used_again_is_charged_once() {
+        let mut ledger = ledger(100);
+        ledger.reserve(&at(0), 60).unwrap();
+        ledger.reconcile(&at(0), Some(20)).unwrap();
+        ledger.reopen(&at(0));
+        assert_eq!((ledger.read().spent, ledger.read().reserved), (0, 60));
+        ledger.reconcile(&at(0), Some(35)).unwrap();
+        assert_eq!(ledger.read().spent, 35);
+    }
+
+    #[test]
     fn who_overdraws_has_nothing_left() {
-        let mut ledger = Ledger::new(Some(10));
+        let mut ledger = ledger(10);
         ledger.spend("model", Some(25));
         assert_eq!(ledger.read().left(), Some(0));
         assert_eq!(ledger.reserve(&at(0), 1), Err(0));
-        assert_eq!(Ledger::new(None).read().left(), None);
+        assert_eq!(Ledger::default().read().left(), None);
     }
 }

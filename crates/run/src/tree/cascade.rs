@@ -1,6 +1,6 @@
 //! The end of a run and its family: it takes its children down, and tells its parent.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use milepost_core::{
@@ -41,7 +41,7 @@ pub(crate) enum Down {
 /// Cancels the children that have not ended, and waits until they have: longer than a lease, so that one whose process died
 /// can be taken over and ended here. What goes wrong is logged.
 pub(crate) async fn take_down(core: &Core) -> Down {
-    let mut live = core.brood().live();
+    let mut live = core.history().family.live();
     if live.is_empty() {
         return Down::Yes;
     }
@@ -105,8 +105,8 @@ async fn look_down(core: &Core, at: &Place, run: &RunId) -> Result<bool> {
         // Nobody was there any more to receive what it gave.
         _ => (ChildCause::Failed(FailureKind::Cancelled), REASON.into()),
     };
-    let end = ChildEnd::Failed { cause, message };
-    core.ledger().reconcile(at, used).ok();
+    let end = Arc::new(ChildEnd::Failed { cause, message });
+    core.history().family.settle(at, &end, used)?;
     core.log.push_last(core.log.entry(&[Event::ChildSettled { at: at.clone(), end, used }]));
     Ok(true)
 }

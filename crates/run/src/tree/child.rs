@@ -1,6 +1,6 @@
 //! A child, before it is awaited: what it is asked to do, and within which bounds.
 
-use std::{error::Error as StdError, fmt, marker::PhantomData, time::Duration};
+use std::{error::Error as StdError, fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use milepost_core::{Digest, Incarnation, Result as StoreResult, RunId};
@@ -8,7 +8,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{
-    kept::{ChildCause, ChildEnd, Identity, Kept, Known, Settled},
+    family::Known,
+    kept::{ChildCause, ChildEnd, Identity, Kept},
     spawned::Spawned,
     watch::{Spec, Watch},
 };
@@ -166,7 +167,7 @@ impl<'a, T: 'a> Child<'a, T> {
         let spec =
             Spec { at: self.place.clone(), identity, input, within: self.within, restarts: self.restarts };
         let watch = match self.entry.take() {
-            Some(Entry::Child(kept)) if kept.identity == spec.identity => recorded(&core, &spec, *kept),
+            Some(Entry::Child(kept)) if kept.identity == spec.identity => recorded(*kept),
             Some(other) => {
                 core.diverge(&spec.at, &asked(&spec.identity), &other);
                 core.over(&mut busy).await
@@ -190,15 +191,16 @@ impl<'a, T: 'a> Child<'a, T> {
         refused: Option<(ChildCause, String)>,
     ) -> Watch {
         let (identity, grant) = (spec.identity.clone(), self.grant);
-        let known = core.brood().look(&identity);
+        let known = core.history().family.look(&identity);
         let end = match (refused, known) {
-            (Some((cause, message)), _) => Some(ChildEnd::Failed { cause, message }),
+            (Some((cause, message)), _) => Some(Arc::new(ChildEnd::Failed { cause, message })),
             (None, Known::Ended(end)) => Some(end),
-            (None, Known::Live) => Some(duplicate(&identity)),
-            (None, Known::Other(other)) => Some(conflict(&identity, &other)),
+            (None, Known::Live) => Some(Arc::new(duplicate(&identity))),
+            (None, Known::Other(other)) => Some(Arc::new(conflict(&identity, &other))),
             (None, Known::New) => {
-                let reserved = grant.map_or(Ok(()), |units| core.ledger().reserve(&spec.at, units));
-                reserved.err().map(|left| over_budget(grant.unwrap_or_default(), left))
+                let reserved =
+                    grant.map_or(Ok(()), |units| core.history().family.ledger.reserve(&spec.at, units));
+                reserved.err().map(|left| Arc::new(over_budget(grant.unwrap_or_default(), left)))
             }
         };
         let began = Event::ChildBegan { at: spec.at.clone(), child: identity.clone(), grant };
@@ -211,7 +213,7 @@ impl<'a, T: 'a> Child<'a, T> {
             }
             None => {
                 // Known from now on, so that whoever asks for the key at the same moment is refused.
-                core.brood().enter(&spec.at, &identity, None);
+                core.history().family.begin(&spec.at, &identity, grant);
                 core.log.write_entry(core.log.entry(&[began])).await;
                 super::watch::plant(core, busy, spec, grant).await;
                 Watch::live(grant, began_at, Vec::new(), false).begun(core)
@@ -221,27 +223,11 @@ impl<'a, T: 'a> Child<'a, T> {
 }
 
 /// A child that the log knows.
-fn recorded(core: &Core, spec: &Spec, kept: Kept) -> Watch {
-    let Kept { identity, grant, began, restarts, reopen, settled } = kept;
+fn recorded(kept: Kept) -> Watch {
+    let Kept { grant, began, restarts, reopen, settled, .. } = kept;
     match settled {
-        Some(Settled { cursor, end, used }) => {
-            let refused = end.is_refusal();
-            if !refused {
-                core.brood().enter(&spec.at, &identity, Some(end.clone()));
-            }
-            if let (Some(units), false) = (grant, refused) {
-                core.ledger().restore(&spec.at, units);
-                core.reconcile(&spec.at, used);
-            }
-            Watch::settled(cursor, end)
-        }
-        None => {
-            core.brood().enter(&spec.at, &identity, None);
-            if let Some(units) = grant {
-                core.ledger().restore(&spec.at, units);
-            }
-            Watch::live(grant, began, restarts, reopen)
-        }
+        Some((cursor, end)) => Watch::settled(cursor, end),
+        None => Watch::live(grant, began, restarts, reopen),
     }
 }
 

@@ -1,11 +1,11 @@
-//! What a parent's log has of a child, and what the driven parent knows of all its children.
+//! What a parent's log has of a child.
 
-use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use milepost_core::{Cursor, Digest, FailureKind, RunId, Timestamp, Version};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{place::Place, value::Stored};
+use crate::value::Stored;
 
 /// What a child is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -54,6 +54,18 @@ impl ChildCause {
 }
 
 impl ChildEnd {
+    /// What it gave.
+    pub(crate) fn value(&self) -> Option<&Stored> {
+        match self {
+            Self::Completed(value) => Some(value),
+            Self::Failed { .. } => None,
+        }
+    }
+
+    pub(crate) fn is_failure(&self) -> bool {
+        self.value().is_none()
+    }
+
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Self::Failed { cause, .. } if cause.is_refusal())
     }
@@ -76,15 +88,6 @@ pub(crate) struct Restart {
     pub(crate) at: Timestamp,
 }
 
-/// How a child ended, and where the log says so.
-#[derive(Clone, Debug)]
-pub(crate) struct Settled {
-    pub(crate) cursor: Cursor,
-    pub(crate) end: ChildEnd,
-    /// What it used of its slice, if that is known.
-    pub(crate) used: Option<u64>,
-}
-
 /// What is recorded of a child.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
@@ -95,60 +98,6 @@ pub(crate) struct Kept {
     pub(crate) restarts: Vec<Restart>,
     /// The parent was reopened, and tries it again.
     pub(crate) reopen: bool,
-    pub(crate) settled: Option<Settled>,
-}
-
-/// The children of a driven run, as far as its handler has come to them, and those that its log has unsettled.
-#[derive(Debug, Default)]
-pub(crate) struct Brood {
-    keys: HashMap<String, (Identity, Option<ChildEnd>)>,
-    live: BTreeMap<Place, RunId>,
-}
-
-/// What a key that is asked for stands for.
-#[derive(Debug)]
-pub(crate) enum Known {
-    New,
-    /// The same, and this is how it ended.
-    Ended(ChildEnd),
-    /// The same, and it has not ended.
-    Live,
-    /// Another one.
-    Other(Identity),
-}
-
-impl Brood {
-    /// With the children that the log has unsettled.
-    pub(crate) fn new(live: impl IntoIterator<Item = (Place, RunId)>) -> Self {
-        Self { live: live.into_iter().collect(), ..Self::default() }
-    }
-
-    pub(crate) fn look(&self, identity: &Identity) -> Known {
-        match self.keys.get(&identity.key) {
-            None => Known::New,
-            Some((known, _)) if known != identity => Known::Other(known.clone()),
-            Some((_, Some(end))) => Known::Ended(end.clone()),
-            Some((_, None)) => Known::Live,
-        }
-    }
-
-    /// The handler has come to this child.
-    pub(crate) fn enter(&mut self, at: &Place, identity: &Identity, end: Option<ChildEnd>) {
-        if end.is_none() {
-            self.live.insert(at.clone(), identity.run.clone());
-        }
-        self.keys.entry(identity.key.clone()).or_insert_with(|| (identity.clone(), end));
-    }
-
-    pub(crate) fn settle(&mut self, at: &Place, key: &str, end: &ChildEnd) {
-        self.live.remove(at);
-        if let Some((_, known)) = self.keys.get_mut(key) {
-            *known = Some(end.clone());
-        }
-    }
-
-    /// The children that have not settled.
-    pub(crate) fn live(&self) -> Vec<(Place, RunId)> {
-        self.live.iter().map(|(at, run)| (at.clone(), run.clone())).collect()
-    }
+    /// By which record it ended, and how.
+    pub(crate) settled: Option<(Cursor, Arc<ChildEnd>)>,
 }

@@ -61,14 +61,15 @@ impl<T: DeserializeOwned> Spawned<T> {
         self.give(end).await
     }
 
-    async fn give(self, end: ChildEnd) -> Result<T, ChildError> {
+    async fn give(self, end: Arc<ChildEnd>) -> Result<T, ChildError> {
         let identity = self.spec.identity;
-        match end {
+        match &*end {
             ChildEnd::Completed(value) => {
                 let mut busy = self.core.activity.begin();
-                Ok(self.core.recall(&mut busy, &self.spec.at, &asked(&identity), &value).await)
+                Ok(self.core.recall(&mut busy, &self.spec.at, &asked(&identity), value).await)
             }
             ChildEnd::Failed { cause, message } => {
+                let (cause, message) = (*cause, message.clone());
                 Err(ChildError { key: identity.key, run: identity.run, cause, message })
             }
         }
@@ -145,7 +146,7 @@ impl<T: DeserializeOwned> Children<T> {
         Some((key, child.give(end).await))
     }
 
-    async fn settle_first(&mut self) -> (usize, ChildEnd) {
+    async fn settle_first(&mut self) -> (usize, Arc<ChildEnd>) {
         let watches =
             self.waiting.iter_mut().map(|child| Box::pin(child.watch.ended(&child.core, &child.spec)));
         // The others have kept what they saw, and see it again.

@@ -1,15 +1,15 @@
 //! A look at a run and everything below it, from the logs and the heads.
 
-use std::{collections::HashSet, fmt};
+use std::fmt;
 
 use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
-use milepost_core::{Error, Head, Note, Outcome, Refusal, Result, RunId, Span, Status};
+use milepost_core::{Head, Note, Outcome, Refusal, Result, RunId, Span, Status};
 
 use super::{
-    budget::{Budget, Ledger},
-    kept::Kept,
+    budget::Budget,
+    family::{Family, Member},
 };
-use crate::{Runner, event::Event, history::History, meta::Meta, place::Place};
+use crate::{Runner, event::Event, meta::Meta};
 
 /// How many children of one run are looked at side by side.
 const AT_ONCE: usize = 16;
@@ -74,8 +74,9 @@ impl Runner {
     ) -> BoxFuture<'_, Result<Tree>> {
         Box::pin(async move {
             let meta = Meta::of(&head)?;
-            let read = self.family(&head, meta.budget).await?;
-            let children = stream::iter(read.children).map(|kept| self.child(kept)).buffered(AT_ONCE);
+            let family = self.family(&head, meta.budget).await?;
+            let budget = meta.budget.map(|_| family.ledger.read());
+            let children = stream::iter(family.runs()).map(|member| self.child(member)).buffered(AT_ONCE);
             let children = children.try_collect().await?;
             let failure = match &head.outcome {
                 Some(Outcome::Failed { failure }) => Some(failure.message.clone()),
@@ -83,7 +84,7 @@ impl Runner {
             };
             Ok(Tree {
                 status: Some(head.status()),
-                budget: meta.budget.map(|_| read.ledger.read()),
+                budget,
                 name: head.info.name,
                 run: head.run,
                 note: head.note,
@@ -96,10 +97,9 @@ impl Runner {
         })
     }
 
-    async fn child(&self, kept: Kept) -> Result<Tree> {
-        let (restarts, settled) =
-            (u32::try_from(kept.restarts.len()).unwrap_or(u32::MAX), kept.settled.is_some());
-        let identity = kept.identity;
+    async fn child(&self, member: Member) -> Result<Tree> {
+        let Member { identity, restarts, end, .. } = member;
+        let settled = end.is_some();
         match self.store().head(&identity.run).await? {
             Some(head) => self.below(head, Some(identity.key), restarts, settled).await,
             None => Ok(Tree {
@@ -117,45 +117,22 @@ impl Runner {
         }
     }
 
-    /// The children that a log tells of, and its books.
+    /// What a log tells of the children and the books.
     async fn family(&self, head: &Head, granted: Option<u64>) -> Result<Family> {
-        let mut history = History::default();
-        let (mut places, mut ledger) = (Vec::new(), Ledger::new(granted));
+        let mut family = Family::default();
+        family.ledger.grant(granted);
         let span = Span::all().until(head.cursor).incarnation(head.fence.incarnation);
         let mut records = self.store().stream(&head.run, span);
         while let Some(record) = records.try_next().await? {
-            history.read(&record)?;
             match Event::read(&record)? {
-                Some((_, Event::ChildBegan { at, grant, .. })) => {
-                    if let Some(units) = grant {
-                        ledger.restore(&at, units);
-                    }
-                    places.push(at);
+                Some((_, Event::Reopened { forgotten })) => {
+                    forgotten.iter().for_each(|at| family.reopen(at));
                 }
-                Some((_, Event::ChildSettled { at, used, .. })) => settle(&mut ledger, &history, &at, used)?,
-                Some((_, Event::Spent { what, units, .. })) => ledger.spend(&what, units),
-                _ => {}
+                Some((_, event)) => family.read(&event, record.cursor)?,
+                None => {}
             }
         }
-        let mut seen = HashSet::new();
-        let refused = |kept: &Kept| kept.settled.as_ref().is_some_and(|settled| settled.end.is_refusal());
-        let kept = places
-            .iter()
-            .filter_map(|at| history.kept(at))
-            .filter(|kept| !refused(kept) && seen.insert(kept.identity.run.clone()));
-        Ok(Family { children: kept.cloned().collect(), ledger })
-    }
-}
-
-struct Family {
-    children: Vec<Kept>,
-    ledger: Ledger,
-}
-
-fn settle(ledger: &mut Ledger, history: &History, at: &Place, used: Option<u64>) -> Result<(), Error> {
-    match history.kept(at) {
-        Some(Kept { grant: Some(_), .. }) => ledger.reconcile(at, used).map(drop),
-        _ => Ok(()),
+        Ok(family)
     }
 }
 

@@ -1,11 +1,9 @@
 //! Making a child, and waiting for its end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt;
-use milepost_core::{
-    Blob, Cursor, Error, ErrorKind, FailureKind, Head, Outcome, Result, Span, Status, Timestamp,
-};
+use milepost_core::{Blob, Cursor, ErrorKind, FailureKind, Head, Outcome, Result, Span, Status, Timestamp};
 use serde_json::value::RawValue;
 
 use super::kept::{ChildCause, ChildEnd, Identity, Restart};
@@ -29,7 +27,7 @@ pub(super) struct Spec {
 /// What is known of a child's end.
 #[derive(Debug)]
 pub(super) enum Watch {
-    Settled(Cursor, ChildEnd),
+    Settled(Cursor, Arc<ChildEnd>),
     Live(Box<Live>),
 }
 
@@ -54,7 +52,7 @@ pub(super) struct Ending {
 }
 
 impl Watch {
-    pub(super) fn settled(cursor: Cursor, end: ChildEnd) -> Self {
+    pub(super) fn settled(cursor: Cursor, end: Arc<ChildEnd>) -> Self {
         Self::Settled(cursor, end)
     }
 
@@ -71,7 +69,7 @@ impl Watch {
     }
 
     /// Its end, if that is recorded, and by which record.
-    pub(super) fn recorded(&self) -> Option<(Cursor, ChildEnd)> {
+    pub(super) fn recorded(&self) -> Option<(Cursor, Arc<ChildEnd>)> {
         match self {
             Self::Settled(cursor, end) => Some((*cursor, end.clone())),
             Self::Live(_) => None,
@@ -106,9 +104,10 @@ impl Watch {
     }
 
     /// Records its end.
-    pub(super) async fn settle(&mut self, core: &Core, spec: &Spec, ending: Ending) -> ChildEnd {
+    pub(super) async fn settle(&mut self, core: &Core, spec: &Spec, ending: Ending) -> Arc<ChildEnd> {
         let _busy = core.activity.begin();
         let Ending { end, blobs, used, message } = ending;
+        let end = Arc::new(end);
         let settled = Event::ChildSettled { at: spec.at.clone(), end: end.clone(), used };
         let entry = core.log.entry(&[settled]).blobs(blobs);
         let entry = match message {
@@ -116,11 +115,8 @@ impl Watch {
             None => entry,
         };
         let number = core.log.write_entry(entry).await;
-        core.brood().settle(&spec.at, &spec.identity.key, &end);
-        if let Self::Live(live) = self
-            && live.grant.is_some()
-        {
-            core.reconcile(&spec.at, used);
+        if let Err(error) = core.history().family.settle(&spec.at, &end, used) {
+            core.stop.halt(Halt::Broken(error));
         }
         *self = Self::Settled(number, end.clone());
         end
@@ -278,15 +274,5 @@ async fn make(core: &Core, spec: &Spec, grant: Option<u64>) -> Result<()> {
         // It is there and driven, or it is another one; a look at its head will tell.
         Err(error) if matches!(error.kind(), ErrorKind::LeaseHeld | ErrorKind::ManifestMismatch) => Ok(()),
         other => other,
-    }
-}
-
-/// The books do not add up: the run is over.
-impl Core {
-    pub(super) fn reconcile(&self, at: &Place, used: Option<u64>) {
-        let reconciled = self.ledger().reconcile(at, used);
-        if let Err(error) = reconciled {
-            self.stop.halt(Halt::Broken(Error::new(error.kind(), error.to_string())));
-        }
     }
 }

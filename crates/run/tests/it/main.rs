@@ -13,6 +13,7 @@ mod golden_tree;
 mod guard;
 mod kill;
 mod parallel;
+mod phases;
 mod recover;
 mod slices;
 mod steps;

@@ -21,6 +21,7 @@ on_every_store! {
     grandchildren_go_down_with_a_cancelled_parent,
     a_reopened_parent_tries_its_children_again,
     a_large_output_is_the_parents_own,
+    children_of_a_finished_phase_are_still_the_runs,
     restarts_are_counted_over_the_supervisors_death,
     the_tree_is_a_picture,
     an_end_without_a_beginning_is_corrupt,
@@ -389,6 +390,35 @@ async fn a_large_output_is_the_parents_own(world: &World) {
     assert!(tree.ends_with("└─ c (child)  ended, and deleted"), "{tree}");
 }
 
+async fn children_of_a_finished_phase_are_still_the_runs(world: &World) {
+    let tally = Tally::default();
+    let runner = leaving(doubling(world.runner(), &tally)).handler("parent", |run: Run, (): ()| async move {
+        let phase = run.phase("one", |run| async move {
+            let _left = run.child::<()>("left", "child", &()).spawn().await;
+            run.spend("model", 1);
+            Work::Ok(run.child::<u32>("k", "double", &1).budget(10).await?)
+        });
+        let first = phase.await?;
+        run.signal::<()>("go").await?;
+        let again = run.child::<u32>("k", "double", &1).await?;
+        let live = run.child::<()>("left", "child", &()).await.unwrap_err();
+        Work::Ok((first, again, live.cause() == ChildCause::Duplicate, run.budget().left()))
+    });
+    let _served = Served::new(&runner);
+    let handle = runner.start(id("p"), "parent", &()).budget(100).await.unwrap();
+    while !world.kinds(&id("p")).await.contains("wait-began") {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    // It is called again, over a log whose phase is skipped.
+    world.until(&id("p"), Status::Waiting).await;
+    runner.signal(&id("p"), "go", &()).await.unwrap();
+    let (first, again, refused, left): (u32, u32, bool, Option<u64>) = handle.output().await.unwrap();
+    assert_eq!((first, again, refused, left), (2, 2, true, Some(99)));
+    assert_eq!(tally.all(), ["double 1"]);
+    let tree = runner.tree(&id("p")).await.unwrap();
+    assert_eq!((tree.size(), tree.count(Status::Failed)), (2, 1), "and it goes down with it: {tree}");
+}
+
 async fn restarts_are_counted_over_the_supervisors_death(world: &World) {
     let tally = Tally::default();
     let seen = tally.clone();
@@ -496,6 +526,6 @@ async fn an_end_without_a_beginning_is_corrupt(world: &World) {
     world.store.commit(commit).await.unwrap();
     for error in [runner.tree(&id("r")).await.unwrap_err(), runner.resume(&id("r")).await.unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::Corrupt);
-        assert!(error.to_string().contains("ends a child at 9 that is not under way"), "{error}");
+        assert!(error.to_string().contains("a child ends at 9 that is not under way"), "{error}");
     }
 }
