@@ -8,6 +8,10 @@ use crate::{
     error::{FailureCause, StepError},
     event::{Draw, Event, Waited},
     place::Place,
+    tree::{
+        family::Family,
+        kept::{Kept, Restart},
+    },
     value::Stored,
 };
 
@@ -20,6 +24,8 @@ pub(crate) struct History {
     signals: HashMap<String, Stored>,
     /// The last position of each scope of which something is recorded.
     ends: HashMap<std::sync::Arc<str>, u32>,
+    /// The children, and the books. Kept over phases, for they are the run's.
+    pub(crate) family: Family,
     /// The newest record that was read.
     pub(crate) cursor: Cursor,
     /// How many bytes were read.
@@ -43,6 +49,9 @@ pub(crate) enum Entry {
     Session(Session),
     /// A branch of this key begins here.
     Branch(String),
+    Child(Box<Kept>),
+    /// Something was used of the budget.
+    Spent(String),
 }
 
 /// What is recorded of a step.
@@ -114,14 +123,16 @@ impl Entry {
     pub(crate) fn describe(&self) -> String {
         match self {
             Entry::Step(step) => format!("step {:?}", step.name),
-            Entry::Drawn(Draw::Now, _) => "the time".into(),
-            Entry::Drawn(Draw::Uuid, _) => "a UUID".into(),
-            Entry::Drawn(Draw::Random, _) => "a random number".into(),
+            Entry::Drawn(draw, _) => draw.as_str().into(),
             Entry::Wait(Wait { on: Waited::Time, .. }) => "a wait for an instant".into(),
             Entry::Wait(Wait { on: Waited::Signal(name), .. }) => format!("a wait for signal {name:?}"),
             Entry::Phase(phase) => format!("phase {:?}", phase.name),
             Entry::Session(session) => format!("session {:?}", session.name),
             Entry::Branch(key) => format!("branch {key:?}"),
+            Entry::Child(kept) => {
+                format!("child {:?} of handler {:?}", kept.identity.key, kept.identity.name)
+            }
+            Entry::Spent(what) => format!("a use of the budget for {what:?}"),
         }
     }
 }
@@ -138,24 +149,30 @@ impl History {
     ///
     /// # Errors
     ///
-    /// Those of [`Event::read`].
+    /// Those of [`Event::read`]. [`ErrorKind::Corrupt`]: a child ended that was never begun, or ended twice.
     pub(crate) fn read(&mut self, record: &Record) -> Result<()> {
         self.cursor = record.cursor;
         self.weight += record.body.len() as u64;
         if let Some((_, event)) = Event::read(record)? {
-            self.apply(event);
+            self.family.read(&event, record.cursor)?;
+            self.apply(event, record.at);
         }
         Ok(())
     }
 
-    fn apply(&mut self, event: Event) {
+    /// Takes in an event that was recorded at `now`.
+    fn apply(&mut self, event: Event, now: Timestamp) {
         match event {
             Event::Reopened { forgotten } => {
-                forgotten.iter().for_each(|place| match self.entries.get_mut(place) {
-                    Some(Recorded { entry: Entry::Step(step), .. }) => step.state = StepState::Released,
-                    Some(Recorded { entry: Entry::Session(session), .. }) => session.ended = None,
-                    _ => {}
-                })
+                for place in &forgotten {
+                    self.family.reopen(place);
+                    match self.entries.get_mut(place).map(|recorded| &mut recorded.entry) {
+                        Some(Entry::Step(step)) => step.state = StepState::Released,
+                        Some(Entry::Session(session)) => session.ended = None,
+                        Some(Entry::Child(kept)) => (kept.settled, kept.reopen) = (None, true),
+                        _ => {}
+                    }
+                }
             }
             Event::StepBegan { at, step, attempt, once } => {
                 let (name, newest) = (step, self.cursor);
@@ -182,6 +199,21 @@ impl History {
                     wait.done = Some(value);
                 }
             }
+            Event::ChildBegan { at, child: identity, grant } => {
+                let (restarts, reopen, settled) = Default::default();
+                let kept = Kept { identity, grant, began: now, restarts, reopen, settled };
+                self.enter(at, Entry::Child(Box::new(kept)));
+            }
+            Event::ChildRestarted { at, failed, when } => {
+                self.child(&at, |kept| kept.restarts.push(Restart { failed, at: when }));
+            }
+            Event::ChildSettled { at, end, .. } => {
+                let cursor = self.cursor;
+                self.child(&at, |kept| kept.settled = Some((cursor, end)));
+            }
+            Event::Spent { at, what, .. } => self.enter(at, Entry::Spent(what)),
+            // For the run's parent.
+            Event::Accounted { .. } => {}
             Event::PhaseBegan { at, phase } => {
                 let (name, weight) = (phase, self.weight);
                 self.enter(
@@ -220,6 +252,13 @@ impl History {
             step.attempt = attempt;
             step.state = state;
             step.newest = self.cursor;
+        }
+    }
+
+    fn child(&mut self, at: &Place, change: impl FnOnce(&mut Kept)) {
+        // One whose phase has finished is the family's alone.
+        if let Some(Recorded { entry: Entry::Child(kept), .. }) = self.entries.get_mut(at) {
+            change(kept);
         }
     }
 
@@ -322,6 +361,10 @@ impl History {
         let failed = self.entries.iter().filter(|(place, recorded)| match &recorded.entry {
             Entry::Step(Step { state: StepState::Failed(..), newest, .. })
             | Entry::Session(Session { ended: Some(Err(_)), newest, .. }) => !self.goes_on(place, *newest),
+            Entry::Child(kept) => match &kept.settled {
+                Some((cursor, end)) if end.is_failure() => !self.goes_on(place, *cursor),
+                _ => false,
+            },
             _ => false,
         });
         failed.map(|(place, _)| place.clone()).collect()
@@ -345,7 +388,7 @@ impl History {
 
     /// Makes these steps run again.
     pub(crate) fn forget(&mut self, places: Vec<Place>) {
-        self.apply(Event::Reopened { forgotten: places });
+        self.apply(Event::Reopened { forgotten: places }, Timestamp::default());
     }
 
     /// The steps that may have happened and must not be run again before somebody has answered.
@@ -357,6 +400,11 @@ impl History {
             _ => None,
         });
         doubted.collect()
+    }
+
+    /// Whether the handler has come to all that is recorded.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.entries.values().all(|recorded| matches!(recorded.entry, Entry::Branch(_)))
     }
 
     /// The value with which a signal came.

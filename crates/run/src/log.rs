@@ -49,6 +49,8 @@ pub(crate) struct Log {
     writer: AsyncMutex<Writer>,
     /// When the lease was last extended, in microseconds of the clock's monotonic time.
     extended: AtomicU64,
+    /// The run's newest record when it was opened.
+    opened_at: Cursor,
 }
 
 #[derive(Debug, Default)]
@@ -102,6 +104,7 @@ impl Log {
             durable: AtomicU64::new(0),
             writer: AsyncMutex::new(writer),
             extended,
+            opened_at: head.cursor,
         }
     }
 
@@ -181,10 +184,19 @@ impl Log {
         }
     }
 
-    /// Makes an entry durable.
-    pub(crate) async fn write_entry(&self, entry: Entry) {
+    /// Makes an entry durable. Gives a number that is above the cursors of all records before it, and below those of the
+    /// entries after it as they are numbered here.
+    pub(crate) async fn write_entry(&self, entry: Entry) -> u64 {
         let ticket = self.push(entry);
         self.settle(ticket).await;
+        self.opened_at + ticket
+    }
+
+    /// Queues an entry for the last commit, also of a run that is over.
+    pub(crate) fn push_last(&self, entry: Entry) {
+        let mut queue = self.queue();
+        queue.entries.push_back(entry);
+        queue.queued += 1;
     }
 
     /// Sends the commit in doubt, or one of what is queued, until it is answered for sure.
@@ -200,9 +212,7 @@ impl Log {
     pub(crate) async fn end(&self, end: End, take: Option<u64>, patience: Duration) -> Result<()> {
         let give_up = self.means.clock.elapsed() + patience;
         if let Some(take) = take {
-            let mut queue = self.queue();
-            queue.entries.push_back(Entry { take: Some(take), ..Entry::default() });
-            queue.queued += 1;
+            self.push_last(Entry { take: Some(take), ..Entry::default() });
         }
         let mut writer = self.writer.lock().await;
         if writer.in_doubt.is_some() {

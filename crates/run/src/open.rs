@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use tracing::error;
 
 use crate::{
-    Ended, Happened,
+    Ended, Happened, Runner,
     event::Event,
     history::History,
     inbox::Inbox,
@@ -21,6 +21,7 @@ use crate::{
     runner::Shared,
     stop::Stop,
     store_clock::StoreClock,
+    tree::cascade,
 };
 
 /// How long a store that does not answer is asked again when a run is opened.
@@ -30,7 +31,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) core: Arc<Core>,
-    pub(crate) name: String,
     pub(crate) input: Box<RawValue>,
     pub(crate) deadline: Option<Timestamp>,
 }
@@ -43,17 +43,25 @@ pub(crate) enum Entered {
     Finished(Outcome),
 }
 
+impl Ready {
+    /// Lets go of it, due at once.
+    pub(crate) async fn let_go(self) -> Result<()> {
+        self.core.log.end(End::Release(Wake::now()), None, PATIENCE).await
+    }
+}
+
 /// Opens a run and reads its log, once. `base` is the large input of a run that is created.
 ///
 /// # Errors
 ///
 /// Those of [`milepost_core::Store::open`], but `Finished`; and those of reading the run, which is then let go of.
 pub(crate) async fn enter(
-    shared: &Shared,
+    runner: &Runner,
     run: &RunId,
     open: Open,
     base: Option<Box<RawValue>>,
 ) -> Result<Entered> {
+    let shared = runner.shared();
     let began = shared.means.clock.elapsed();
     let reopens = open.reopen_failed;
     let opened = match ask(&shared.means, || shared.means.store.open(run, open.clone())).await {
@@ -84,11 +92,13 @@ pub(crate) async fn enter(
                 .observers
                 .tell(run, || Happened::Opened { epoch: head.fence.epoch, cursor: history.cursor });
             let ready = Ready {
-                name: head.info.name.clone(),
                 input,
                 deadline: meta.deadline(&head),
                 core: Arc::new(Core::new(Parts {
                     id: run.clone(),
+                    runner: runner.clone(),
+                    parent: meta.parent(&head),
+                    budget: meta.budget,
                     log: Arc::new(log),
                     history,
                     inbox: Arc::new(inbox),
@@ -160,7 +170,11 @@ async fn end_as_poison(shared: &Shared, log: &Log, head: &Head) -> Result<Entere
     error!(run = %head.run, %failure, "a run is poison");
     let outcome = Outcome::Failed { failure: failure.clone() };
     let finish = Finish { outcome: outcome.clone(), retain: Retain::Keep };
+    cascade::ask_down(shared, head).await;
     log.end(End::Finish(finish), None, PATIENCE).await?;
+    if let Ok(Some(parent)) = Meta::of(head).map(|meta| meta.parent(head)) {
+        cascade::tell_parent(&shared.means, &parent, head.run.clone(), head.fence.epoch).await;
+    }
     shared.observers.tell(&head.run, || Happened::Ended(Ended::Failed(failure)));
     Ok(Entered::Finished(outcome))
 }

@@ -87,7 +87,8 @@ async fn a_step_is_two_commits_and_a_resume_reads_the_log_once(world: &World) {
         });
     runner.start(id("r"), "work", &()).await.unwrap().ended().await;
     // Ten steps, the wait, and letting go; draws ride along.
-    assert_eq!(store.take(), "commit 22, inbox 1, open 1, stream 1");
+    // Its inbox is followed by a task, which may not have come to it before the end.
+    assert_eq!(store.take().replace("inbox 1, ", ""), "commit 22, open 1, stream 1");
     assert_eq!(world.head(&id("r")).await.cursor, 41);
     runner.signal(&id("r"), "go", &()).await.unwrap();
     store.take();
