@@ -31,7 +31,7 @@ pub(crate) struct Backend {
     servers: &'static [(&'static str, Kind)],
     /// How many cases are under way at once; `None` is as many as there are processors. Most wait for a server's disk.
     at_once: Option<&'static str>,
-    /// Whether it is run only when it is named: what it needs is large, or it has not passed the whole kit yet.
+    /// Whether it is run only when it is named: what it needs is large.
     on_request: bool,
 }
 
@@ -54,7 +54,6 @@ pub(crate) const BACKENDS: &[Backend] = &[
         name: "postgres",
         package: "milepost-store-postgres",
         servers: &[("MILEPOST_TEST_POSTGRES_URL", Kind::Postgres)],
-        on_request: true,
         at_once: Some("6"),
         ..EMBEDDED
     },
@@ -63,7 +62,6 @@ pub(crate) const BACKENDS: &[Backend] = &[
         package: "milepost-store-postgres",
         target: "conformance_pgbouncer",
         servers: &[("MILEPOST_TEST_PGBOUNCER_URL", Kind::PgBouncer)],
-        on_request: true,
         at_once: Some("6"),
         ..EMBEDDED
     },
@@ -79,7 +77,6 @@ pub(crate) const BACKENDS: &[Backend] = &[
         package: "milepost-store-redis",
         target: "conformance_cluster",
         servers: &[("MILEPOST_TEST_REDIS_CLUSTER_URL", Kind::RedisCluster)],
-        on_request: true,
         at_once: Some("4"),
         ..EMBEDDED
     },
@@ -88,14 +85,12 @@ pub(crate) const BACKENDS: &[Backend] = &[
         package: "milepost-store-s3",
         features: "s3",
         servers: &[("MILEPOST_TEST_S3_URL", Kind::S3)],
-        on_request: true,
         ..EMBEDDED
     },
     Backend {
         name: "folder",
         package: "milepost-store-s3",
         target: "conformance_folder",
-        on_request: true,
         at_once: Some("3"),
         ..EMBEDDED
     },
