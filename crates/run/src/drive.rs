@@ -41,8 +41,7 @@ pub(crate) async fn drive(ready: Ready, handler: Handler, stay: bool) -> Ended {
     let beat = Background(tokio::spawn(beat));
     let follow = core.inbox.exists().then(|| Background(tokio::spawn(core.inbox.clone().follow())));
     let exit = exit(&ready, handler, stay).await;
-    drop((beat, follow));
-    let ended = finalize(&core, exit).await;
+    let ended = finalize(&core, exit, Alive { _beat: beat, _follow: follow }).await;
     guard.disarm();
     core.observers.tell(&core.id, || Happened::Ended(ended.clone()));
     ended
@@ -101,7 +100,9 @@ async fn at_rest(core: &Core, deadline: Option<Timestamp>) -> Wake {
             Some(until) if until <= core.clock.now() + linger => core.clock.sleep_until(until).await,
             _ => core.clock.sleep(linger).await,
         }
-        // The handler has the same clock: it is looked at before it is judged.
+        // The handler has the same clock and the same inbox: it is looked at before it is judged. What comes from here on
+        // is above this number, and wakes the run.
+        let seen = core.inbox.seen();
         tokio::task::yield_now().await;
         let soon = rest.until.is_some_and(|until| until <= core.clock.now() + linger);
         if soon || !core.activity.still(rest) {
@@ -109,7 +110,7 @@ async fn at_rest(core: &Core, deadline: Option<Timestamp>) -> Wake {
         }
         core.note_doubts();
         let at = rest.until.into_iter().chain(deadline).min();
-        let after = core.inbox.exists().then(|| core.inbox.seen());
+        let after = core.inbox.exists().then_some(seen);
         return match (at, after) {
             // Nothing that this store offers can wake it; somebody may look again.
             (None, None) => Wake::at(core.clock.now() + core.settings.ttl),
@@ -131,6 +132,12 @@ impl Drop for Background {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// What keeps the lease and reads the inbox.
+struct Alive {
+    _beat: Background,
+    _follow: Option<Background>,
 }
 
 /// Lets go of a run whose driving future is dropped.

@@ -3,10 +3,19 @@
 //! The body of each is JSON, `{"v":1,"epoch":3,"event":{"step-done":{…}}}`: the version of the format, the epoch of the
 //! fence under which it was written, and the event. Version 1 is read for ever.
 
-use milepost_core::{Digest, Epoch, Error, ErrorKind, Kind, NewRecord, Record, Result, Timestamp};
+use std::sync::Arc;
+
+use milepost_core::{
+    Digest, Epoch, Error, ErrorKind, Kind, NewRecord, Record, Result, Timestamp, Version as RunVersion,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::FailureCause, place::Place, value::Stored};
+use crate::{
+    error::FailureCause,
+    place::Place,
+    tree::kept::{ChildEnd, Identity},
+    value::Stored,
+};
 
 /// Every kind of record of this crate begins so.
 pub(crate) const PREFIX: &str = "milepost/run.";
@@ -35,6 +44,16 @@ pub(crate) enum Event {
     WaitBegan { at: Place, on: Waited, until: Option<Timestamp>, default: Option<Stored> },
     /// The wait is over: by a message with this value, or, without one, by its instant.
     WaitDone { at: Place, value: Option<Stored> },
+    /// A child is about to be made, with this slice of the budget.
+    ChildBegan { at: Place, child: Identity, grant: Option<u64> },
+    /// A child that had failed at this version is about to be reopened.
+    ChildRestarted { at: Place, failed: RunVersion, when: Timestamp },
+    /// A child has ended; of its slice it has used so much, or nobody knows how much.
+    ChildSettled { at: Place, end: Arc<ChildEnd>, used: Option<u64> },
+    /// Something was used of the budget; how much may be unknown.
+    Spent { at: Place, what: String, units: Option<u64> },
+    /// The last record of a run with a budget: what it has used in all, and of what it does not know how much.
+    Accounted { spent: u64, gaps: Vec<String> },
     /// The handler entered a phase.
     PhaseBegan { at: Place, phase: String },
     /// A phase goes on from this state, of this many bytes, with this round, whatever was recorded of the rounds before.
@@ -56,6 +75,7 @@ pub(crate) enum Draw {
     Now,
     Uuid,
     Random,
+    Budget,
 }
 
 /// What is waited for.
@@ -96,6 +116,11 @@ impl Event {
             Event::Gate { .. } => "milepost/run.gate",
             Event::WaitBegan { .. } => "milepost/run.wait-began",
             Event::WaitDone { .. } => "milepost/run.wait-done",
+            Event::ChildBegan { .. } => "milepost/run.child-began",
+            Event::ChildRestarted { .. } => "milepost/run.child-restarted",
+            Event::ChildSettled { .. } => "milepost/run.child-settled",
+            Event::Spent { .. } => "milepost/run.spent",
+            Event::Accounted { .. } => "milepost/run.accounted",
             Event::PhaseBegan { .. } => "milepost/run.phase-began",
             Event::PhaseSaved { .. } => "milepost/run.phase-saved",
             Event::PhaseDone { .. } => "milepost/run.phase-done",
@@ -110,11 +135,49 @@ impl Event {
         match self {
             Event::StepDone { .. }
             | Event::WaitDone { .. }
+            | Event::ChildSettled { .. }
             | Event::PhaseSaved { .. }
             | Event::PhaseDone { .. }
             | Event::SessionEnded { .. } => true,
             Event::StepFailed { retry_at, .. } => retry_at.is_none(),
             _ => false,
+        }
+    }
+
+    /// Where in the handler it happened.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        match self {
+            Event::StepBegan { at, .. }
+            | Event::StepFailed { at, .. }
+            | Event::StepDone { at, .. }
+            | Event::StepReleased { at, .. }
+            | Event::Drawn { at, .. }
+            | Event::WaitBegan { at, .. }
+            | Event::WaitDone { at, .. }
+            | Event::PhaseBegan { at, .. }
+            | Event::PhaseSaved { at, .. }
+            | Event::PhaseDone { at, .. }
+            | Event::SessionBegan { at, .. }
+            | Event::SessionEvent { at, .. }
+            | Event::SessionEnded { at, .. }
+            | Event::ChildBegan { at, .. }
+            | Event::ChildRestarted { at, .. }
+            | Event::ChildSettled { at, .. }
+            | Event::Spent { at, .. } => Some(at),
+            Event::Reopened { .. } | Event::Gate { .. } | Event::Accounted { .. } => None,
+        }
+    }
+
+    /// Whether it still means something when the phase around it has finished: signals, children and books are the run's.
+    pub(crate) fn outlives_its_phase(&self) -> bool {
+        match self {
+            Event::WaitBegan { on, .. } => matches!(on, Waited::Signal(_)),
+            Event::WaitDone { value, .. } => value.is_some(),
+            Event::ChildBegan { .. }
+            | Event::ChildRestarted { .. }
+            | Event::ChildSettled { .. }
+            | Event::Spent { .. } => true,
+            _ => self.place().is_none(),
         }
     }
 
@@ -126,6 +189,7 @@ impl Event {
             | Event::PhaseDone { value, .. }
             | Event::SessionEvent { value, .. } => Some(value),
             Event::WaitDone { value, .. } | Event::WaitBegan { default: value, .. } => value.as_ref(),
+            Event::ChildSettled { end, .. } => end.value(),
             _ => None,
         };
         value.into_iter().filter_map(|value| match value {

@@ -9,10 +9,12 @@ use crate::{
     Ended,
     drive::Exit,
     error::{describe, is_shutdown},
+    event::Event,
     handler::Returned,
     log::End,
     run::Core,
     stop::Halt,
+    tree::cascade::{self, Down},
 };
 
 /// How long a store that does not answer is asked to take the last commit.
@@ -30,7 +32,21 @@ enum Last {
 }
 
 /// Writes the end, once. What goes wrong with that is logged, and told beside the end that was meant.
-pub(crate) async fn finalize(core: &Arc<Core>, exit: Exit) -> Ended {
+/// `alive` is what keeps the lease while children are taken down.
+pub(crate) async fn finalize(core: &Arc<Core>, exit: Exit, alive: impl Sized) -> Ended {
+    let (mut last, mut take) = last_of(core, exit).await;
+    if matches!(last, Last::Complete(_) | Last::Fail(..)) {
+        match cascade::take_down(core).await {
+            Down::Yes => account(core),
+            Down::Stopping => (last, take) = (Last::Release(Wake::now(), Ended::Released), None),
+        }
+    }
+    drop(alive);
+    write(core, last, take).await
+}
+
+/// What is to be written after this exit, and which message is taken with it.
+async fn last_of(core: &Core, exit: Exit) -> (Last, Option<u64>) {
     let mut take = None;
     let last = match exit {
         Exit::Returned(returned) => returned_last(core, returned),
@@ -48,6 +64,24 @@ pub(crate) async fn finalize(core: &Arc<Core>, exit: Exit) -> Ended {
             halt => halted_last(core, halt),
         },
     };
+    (last, take)
+}
+
+/// Closes the books of a run that has any.
+fn account(core: &Core) {
+    if core.budget.is_some() {
+        let history = core.history();
+        let mut books = history.family.ledger.read();
+        // What a step returned may be recorded, and what it cost not yet.
+        if !history.is_exhausted() {
+            books.gaps.push("what was used before the handler was stopped".into());
+        }
+        let spent = books.spent.saturating_add(books.reserved);
+        core.log.push_last(core.log.entry(&[Event::Accounted { spent, gaps: books.gaps }]));
+    }
+}
+
+async fn write(core: &Core, last: Last, take: Option<u64>) -> Ended {
     let (end, ended) = match last {
         Last::Nothing(ended) => return ended,
         Last::Release(wake, ended) => (End::Release(wake), ended),
@@ -64,7 +98,13 @@ pub(crate) async fn finalize(core: &Arc<Core>, exit: Exit) -> Ended {
         }
     };
     match core.log.end(end, take, PATIENCE).await {
-        Ok(()) => ended,
+        Ok(()) => {
+            if let (Ended::Completed | Ended::Failed(_), Some(parent)) = (&ended, &core.parent) {
+                let epoch = core.log.fence().epoch;
+                cascade::tell_parent(core.log.means(), parent, core.id.clone(), epoch).await;
+            }
+            ended
+        }
         Err(second) if matches!(second.kind(), ErrorKind::Fenced | ErrorKind::NotFound) => {
             warn!(run = %core.id, meant = %ended, "the run was taken over before its end was written");
             Ended::Lost

@@ -36,6 +36,13 @@ impl Handler {
         }))
     }
 
+    /// Stands in for one that is not known, where it is not called.
+    pub(crate) fn absent() -> Self {
+        Self(Arc::new(|_, _| {
+            Err(milepost_core::Error::new(milepost_core::ErrorKind::Invalid, "its handler is not known here"))
+        }))
+    }
+
     /// Calls it.
     ///
     /// # Errors

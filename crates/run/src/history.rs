@@ -1,13 +1,18 @@
 //! What a run's log says of each place of its handler, read once when the run is opened.
 
-use std::collections::{BTreeMap, HashMap, btree_map};
+use std::collections::{BTreeMap, btree_map};
 
 use milepost_core::{Cursor, Record, Result, Timestamp};
 
 use crate::{
+    base::{Base, Past},
     error::{FailureCause, StepError},
     event::{Draw, Event, Waited},
     place::Place,
+    tree::{
+        family::Family,
+        kept::{Kept, Restart},
+    },
     value::Stored,
 };
 
@@ -15,11 +20,13 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct History {
     entries: BTreeMap<Place, Recorded>,
-    gates: HashMap<String, u32>,
+    gates: BTreeMap<String, u32>,
     /// The signals that came, each with its value.
-    signals: HashMap<String, Stored>,
+    signals: BTreeMap<String, Stored>,
     /// The last position of each scope of which something is recorded.
-    ends: HashMap<std::sync::Arc<str>, u32>,
+    ends: BTreeMap<std::sync::Arc<str>, u32>,
+    /// The children, and the books. Kept over phases, for they are the run's.
+    pub(crate) family: Family,
     /// The newest record that was read.
     pub(crate) cursor: Cursor,
     /// How many bytes were read.
@@ -43,6 +50,9 @@ pub(crate) enum Entry {
     Session(Session),
     /// A branch of this key begins here.
     Branch(String),
+    Child(Box<Kept>),
+    /// Something was used of the budget.
+    Spent(String),
 }
 
 /// What is recorded of a step.
@@ -114,14 +124,16 @@ impl Entry {
     pub(crate) fn describe(&self) -> String {
         match self {
             Entry::Step(step) => format!("step {:?}", step.name),
-            Entry::Drawn(Draw::Now, _) => "the time".into(),
-            Entry::Drawn(Draw::Uuid, _) => "a UUID".into(),
-            Entry::Drawn(Draw::Random, _) => "a random number".into(),
+            Entry::Drawn(draw, _) => draw.as_str().into(),
             Entry::Wait(Wait { on: Waited::Time, .. }) => "a wait for an instant".into(),
             Entry::Wait(Wait { on: Waited::Signal(name), .. }) => format!("a wait for signal {name:?}"),
             Entry::Phase(phase) => format!("phase {:?}", phase.name),
             Entry::Session(session) => format!("session {:?}", session.name),
             Entry::Branch(key) => format!("branch {key:?}"),
+            Entry::Child(kept) => {
+                format!("child {:?} of handler {:?}", kept.identity.key, kept.identity.name)
+            }
+            Entry::Spent(what) => format!("a use of the budget for {what:?}"),
         }
     }
 }
@@ -138,24 +150,49 @@ impl History {
     ///
     /// # Errors
     ///
-    /// Those of [`Event::read`].
+    /// Those of [`Event::read`]. [`ErrorKind::Corrupt`]: a child ended that was never begun, or ended twice.
     pub(crate) fn read(&mut self, record: &Record) -> Result<()> {
-        self.cursor = record.cursor;
         self.weight += record.body.len() as u64;
-        if let Some((_, event)) = Event::read(record)? {
-            self.apply(event);
+        let event = Event::read(record)?.map(|(_, event)| event);
+        self.take_in(record.cursor, record.at, event)
+    }
+
+    /// Begins with what stands in for the records up to `through`.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub(crate) fn begin(&mut self, base: Base, through: Cursor) -> Result<()> {
+        self.weight = base.weight;
+        for Past { cursor, at, event } in base.events {
+            self.take_in(cursor, at, Some(event))?;
+        }
+        self.cursor = through;
+        Ok(())
+    }
+
+    fn take_in(&mut self, cursor: Cursor, at: Timestamp, event: Option<Event>) -> Result<()> {
+        self.cursor = cursor;
+        if let Some(event) = event {
+            self.family.read(&event, cursor)?;
+            self.apply(event, at);
         }
         Ok(())
     }
 
-    fn apply(&mut self, event: Event) {
+    /// Takes in an event that was recorded at `now`.
+    fn apply(&mut self, event: Event, now: Timestamp) {
         match event {
             Event::Reopened { forgotten } => {
-                forgotten.iter().for_each(|place| match self.entries.get_mut(place) {
-                    Some(Recorded { entry: Entry::Step(step), .. }) => step.state = StepState::Released,
-                    Some(Recorded { entry: Entry::Session(session), .. }) => session.ended = None,
-                    _ => {}
-                })
+                for place in &forgotten {
+                    self.family.reopen(place);
+                    match self.entries.get_mut(place).map(|recorded| &mut recorded.entry) {
+                        Some(Entry::Step(step)) => step.state = StepState::Released,
+                        Some(Entry::Session(session)) => session.ended = None,
+                        Some(Entry::Child(kept)) => (kept.settled, kept.reopen) = (None, true),
+                        _ => {}
+                    }
+                }
             }
             Event::StepBegan { at, step, attempt, once } => {
                 let (name, newest) = (step, self.cursor);
@@ -182,6 +219,21 @@ impl History {
                     wait.done = Some(value);
                 }
             }
+            Event::ChildBegan { at, child: identity, grant } => {
+                let (restarts, reopen, settled) = Default::default();
+                let kept = Kept { identity, grant, began: now, restarts, reopen, settled };
+                self.enter(at, Entry::Child(Box::new(kept)));
+            }
+            Event::ChildRestarted { at, failed, when } => {
+                self.child(&at, |kept| kept.restarts.push(Restart { failed, at: when }));
+            }
+            Event::ChildSettled { at, end, .. } => {
+                let cursor = self.cursor;
+                self.child(&at, |kept| kept.settled = Some((cursor, end)));
+            }
+            Event::Spent { at, what, .. } => self.enter(at, Entry::Spent(what)),
+            // For the run's parent.
+            Event::Accounted { .. } => {}
             Event::PhaseBegan { at, phase } => {
                 let (name, weight) = (phase, self.weight);
                 self.enter(
@@ -198,7 +250,9 @@ impl History {
             }
             Event::PhaseDone { at, value } => {
                 self.skip(&at, |_| true);
-                self.phase(&at, |phase| phase.done = Some(value));
+                self.phase(&at, |phase| {
+                    *phase = Phase { round: 0, state: None, size: 0, done: Some(value), ..phase.clone() };
+                });
             }
             Event::SessionBegan { at, session, attempt, keeps } => self.session(at, session, |session| {
                 session.attempt = attempt;
@@ -220,6 +274,13 @@ impl History {
             step.attempt = attempt;
             step.state = state;
             step.newest = self.cursor;
+        }
+    }
+
+    fn child(&mut self, at: &Place, change: impl FnOnce(&mut Kept)) {
+        // One whose phase has finished is the family's alone.
+        if let Some(Recorded { entry: Entry::Child(kept), .. }) = self.entries.get_mut(at) {
+            change(kept);
         }
     }
 
@@ -322,6 +383,10 @@ impl History {
         let failed = self.entries.iter().filter(|(place, recorded)| match &recorded.entry {
             Entry::Step(Step { state: StepState::Failed(..), newest, .. })
             | Entry::Session(Session { ended: Some(Err(_)), newest, .. }) => !self.goes_on(place, *newest),
+            Entry::Child(kept) => match &kept.settled {
+                Some((cursor, end)) if end.is_failure() => !self.goes_on(place, *cursor),
+                _ => false,
+            },
             _ => false,
         });
         failed.map(|(place, _)| place.clone()).collect()
@@ -345,7 +410,7 @@ impl History {
 
     /// Makes these steps run again.
     pub(crate) fn forget(&mut self, places: Vec<Place>) {
-        self.apply(Event::Reopened { forgotten: places });
+        self.apply(Event::Reopened { forgotten: places }, Timestamp::default());
     }
 
     /// The steps that may have happened and must not be run again before somebody has answered.
@@ -359,6 +424,11 @@ impl History {
         doubted.collect()
     }
 
+    /// Whether the handler has come to all that is recorded.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.entries.values().all(|recorded| matches!(recorded.entry, Entry::Branch(_)))
+    }
+
     /// The value with which a signal came.
     pub(crate) fn signal(&self, name: &str) -> Option<&Stored> {
         self.signals.get(name)
@@ -366,5 +436,17 @@ impl History {
 
     pub(crate) fn receive(&mut self, name: &str, value: Stored) {
         self.signals.insert(name.into(), value);
+    }
+
+    /// Everything but its weight, for the test that a snapshot says the same as its records.
+    #[cfg(test)]
+    pub(crate) fn shown(mut self) -> String {
+        self.weight = 0;
+        self.entries.values_mut().for_each(|recorded| {
+            if let Entry::Phase(phase) = &mut recorded.entry {
+                phase.weight = 0;
+            }
+        });
+        format!("{self:?}")
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::TryStreamExt;
-use milepost_core::{Fence, Head, Message, Result, RunId, Span};
+use milepost_core::{Digest, Epoch, Fence, Head, Message, MessageKey, Result, RunId, Span};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, futures::Notified};
@@ -25,6 +25,8 @@ use crate::{
 pub(crate) const SIGNAL: &str = "milepost/run.signal";
 pub(crate) const CANCEL: &str = "milepost/run.cancel";
 pub(crate) const ANSWER: &str = "milepost/run.answer";
+/// A child has ended.
+pub(crate) const ENDED: &str = "milepost/run.ended";
 /// The key of a request to cancel: there is one for a run.
 pub(crate) const CANCEL_KEY: &str = "cancel";
 
@@ -109,14 +111,16 @@ impl Inbox {
     }
 
     fn arrive(&self, message: Message) {
-        self.seen.fetch_max(message.number, Ordering::AcqRel);
-        if message.kind.as_str() == CANCEL && message.key.as_str() == CANCEL_KEY {
+        let number = message.number;
+        if message.kind.as_str() == CANCEL {
             let reason = serde_json::from_slice::<Body<String>>(&message.body);
             let reason = reason.map_or_else(|_| "no reason given".into(), |body| body.value);
-            self.stop.halt(Halt::Cancelled { reason, message: message.number });
+            self.stop.halt(Halt::Cancelled { reason, message: number });
         }
-        self.waiting().insert(message.number, message);
+        self.waiting().insert(number, message);
         self.changed.notify_waiters();
+        // Last: a message that counts as seen is one that the handler was told of.
+        self.seen.fetch_max(number, Ordering::AcqRel);
     }
 
     fn waiting(&self) -> MutexGuard<'_, BTreeMap<u64, Message>> {
@@ -155,6 +159,16 @@ impl Inbox {
         waiting.remove(&number).ok_or(false)
     }
 
+    /// The number of a message that this child has ended, given to who asks first.
+    pub(crate) fn take_end(&self, child: &RunId) -> Option<u64> {
+        let prefix = end_prefix(child);
+        let mut waiting = self.waiting();
+        let is_it =
+            |message: &&Message| message.kind.as_str() == ENDED && message.key.as_str().starts_with(&prefix);
+        let number = waiting.values().find(is_it)?.number;
+        waiting.remove(&number).map(|message| message.number)
+    }
+
     /// The message of this kind and key, as soon as it is here.
     pub(crate) async fn wait(&self, kind: &str, key: &str) -> Message {
         loop {
@@ -165,6 +179,15 @@ impl Inbox {
             changed.await;
         }
     }
+}
+
+/// The inbox key of the message that a child has ended: one for each time that it ends.
+pub(crate) fn end_key(child: &RunId, epoch: Epoch) -> Result<MessageKey> {
+    MessageKey::new(format!("{}{epoch}", end_prefix(child)))
+}
+
+fn end_prefix(child: &RunId) -> String {
+    format!("ended:{}:", &Digest::of(child.as_str().as_bytes()).to_string()[..32])
 }
 
 /// What a message says.

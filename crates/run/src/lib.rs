@@ -74,6 +74,14 @@
 //! hosts share the work, and the store's lease sees to it that none drives a run that another one drives. A process that
 //! was killed leaves its runs to the others. [`shutdown_signal`] is a token that SIGTERM and SIGINT cancel.
 //!
+//! # Trees
+//!
+//! A handler may begin other runs, its [children](Run::child), under keys. A child is an ordinary run, driven by whoever
+//! recovers it; its parent waits for it like for a signal, and lets go of its process meanwhile. What it gave is recorded
+//! with its parent. A run that ends takes its children down with it; how that goes never hides why it ended. A
+//! [budget](Run::budget) is granted in slices, a failed child is [reopened](Child::restarts) a bounded number of times, and
+//! [`Runner::tree`] draws it all.
+//!
 //! # What is written
 //!
 //! A step is two commits; records of steps that are in flight together share one. Heartbeats ride on commits, and a lease
@@ -82,6 +90,7 @@
 //! Needs a tokio runtime.
 
 mod activity;
+mod base;
 mod canonical;
 pub mod chat;
 mod client;
@@ -118,6 +127,7 @@ mod store_clock;
 mod subscribe;
 mod timer;
 mod token;
+mod tree;
 mod value;
 
 pub use doubt::{Answer, InDoubt};
@@ -139,6 +149,13 @@ pub use stop::shutdown_signal;
 pub use subscribe::{Streamed, StreamedEvent};
 pub use token::SignalToken;
 pub use tokio_util::sync::CancellationToken;
+pub use tree::{
+    budget::Budget,
+    child::{Child, ChildError},
+    kept::ChildCause,
+    spawned::{Children, Spawned},
+    view::Tree,
+};
 pub use uuid::Uuid;
 
 /// Compiles and runs the README.

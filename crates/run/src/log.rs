@@ -16,7 +16,7 @@ use std::{
 use backon::{BackoffBuilder, ExponentialBuilder};
 use milepost_core::{
     Applied, Blob, Capabilities, Clash, Clock, Commit, Cursor, Error, ErrorKind, Fence, Finish, Head, Ids,
-    LeaseChange, NewRecord, Note, Refusal, Result, RunId, Store, Version, Wake,
+    LeaseChange, NewRecord, Note, Refusal, Result, RunId, Snapshot, Store, Version, Wake,
 };
 use tokio::sync::Mutex as AsyncMutex;
 use tracing::warn;
@@ -49,6 +49,8 @@ pub(crate) struct Log {
     writer: AsyncMutex<Writer>,
     /// When the lease was last extended, in microseconds of the clock's monotonic time.
     extended: AtomicU64,
+    /// The run's newest record when it was opened.
+    opened_at: Cursor,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +60,8 @@ struct Queue {
     queued: u64,
     /// How many bytes were ever recorded for the run, as far as this process knows.
     weight: u64,
+    /// How many that were at the newest snapshot, and how large that is.
+    snapshot: (u64, u64),
     note: Option<Note>,
 }
 
@@ -66,6 +70,7 @@ struct Queue {
 pub(crate) struct Entry {
     records: Vec<NewRecord>,
     blobs: Vec<Blob>,
+    snapshot: Option<Snapshot>,
     take: Option<u64>,
     advances: bool,
 }
@@ -102,6 +107,7 @@ impl Log {
             durable: AtomicU64::new(0),
             writer: AsyncMutex::new(writer),
             extended,
+            opened_at: head.cursor,
         }
     }
 
@@ -150,9 +156,32 @@ impl Log {
         self.queue().weight
     }
 
-    /// What was read of the run counts, too.
-    pub(crate) fn has_read(&self, weight: u64) {
-        self.queue().weight = weight;
+    /// What was read of the run counts, too: so many bytes of records, of which a snapshot stands for some.
+    pub(crate) fn has_read(&self, weight: u64, snapshot: (u64, u64)) {
+        let mut queue = self.queue();
+        (queue.weight, queue.snapshot) = (weight, snapshot);
+    }
+
+    /// Whether a snapshot is worth its while: the records behind the newest weigh as much as it does, and at least `floor`.
+    pub(crate) fn is_long(&self, floor: u64) -> bool {
+        let queue = self.queue();
+        let (weight, size) = queue.snapshot;
+        queue.weight.saturating_sub(weight) >= size.max(floor)
+    }
+
+    /// Queues a snapshot for the next commit, or, without one, waits for as much again before it is tried anew.
+    pub(crate) fn shorten(&self, snapshot: Option<Snapshot>) {
+        let size = snapshot.as_ref().map_or(0, |snapshot| snapshot.body.len() as u64);
+        if snapshot.is_some() {
+            self.push(Entry { snapshot, ..Entry::default() });
+        }
+        let mut queue = self.queue();
+        queue.snapshot = (queue.weight, size.max(queue.snapshot.1));
+    }
+
+    /// The newest record that is durable.
+    pub(crate) async fn cursor(&self) -> Cursor {
+        self.writer.lock().await.cursor
     }
 
     /// What a listing shows of the run from the next write on.
@@ -181,10 +210,19 @@ impl Log {
         }
     }
 
-    /// Makes an entry durable.
-    pub(crate) async fn write_entry(&self, entry: Entry) {
+    /// Makes an entry durable. Gives a number that is above the cursors of all records before it, and below those of the
+    /// entries after it as they are numbered here.
+    pub(crate) async fn write_entry(&self, entry: Entry) -> u64 {
         let ticket = self.push(entry);
         self.settle(ticket).await;
+        self.opened_at + ticket
+    }
+
+    /// Queues an entry for the last commit, also of a run that is over.
+    pub(crate) fn push_last(&self, entry: Entry) {
+        let mut queue = self.queue();
+        queue.entries.push_back(entry);
+        queue.queued += 1;
     }
 
     /// Sends the commit in doubt, or one of what is queued, until it is answered for sure.
@@ -200,9 +238,7 @@ impl Log {
     pub(crate) async fn end(&self, end: End, take: Option<u64>, patience: Duration) -> Result<()> {
         let give_up = self.means.clock.elapsed() + patience;
         if let Some(take) = take {
-            let mut queue = self.queue();
-            queue.entries.push_back(Entry { take: Some(take), ..Entry::default() });
-            queue.queued += 1;
+            self.push_last(Entry { take: Some(take), ..Entry::default() });
         }
         let mut writer = self.writer.lock().await;
         if writer.in_doubt.is_some() {
@@ -240,6 +276,9 @@ impl Log {
                 if !commit.blobs.iter().any(|carried| carried.name == blob.name) {
                     commit.blobs.push(blob.clone());
                 }
+            }
+            if entry.snapshot.is_some() {
+                commit.snapshot.clone_from(&entry.snapshot);
             }
             commit.take.extend(entry.take);
             commit.advances |= entry.advances;
@@ -324,7 +363,9 @@ impl Entry {
 
     fn size(&self) -> u64 {
         let records = self.records.iter().map(|record| record.body.len());
-        records.chain(self.blobs.iter().map(|blob| blob.body.len())).map(|size| size as u64).sum()
+        let blobs = self.blobs.iter().map(|blob| blob.body.len());
+        let snapshot = self.snapshot.iter().map(|snapshot| snapshot.body.len());
+        records.chain(blobs).chain(snapshot).map(|size| size as u64).sum()
     }
 }
 

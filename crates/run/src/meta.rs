@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use milepost_core::{Error, ErrorKind, Head, INFO_LIMIT, Manifest, Result, RunId, RunInfo, Timestamp};
+use milepost_core::{
+    Error, ErrorKind, Head, INFO_LIMIT, Incarnation, Manifest, Result, RunId, RunInfo, Timestamp,
+};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
@@ -17,36 +19,39 @@ pub(crate) struct Meta {
     pub(crate) input: Option<Box<RawValue>>,
     /// How long after its creation the run may take, in microseconds.
     within: Option<u64>,
+    /// What it may use up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) budget: Option<u64>,
+    /// Which life of its parent began it, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+}
+
+/// What a run is begun with, beside its input.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bounds {
+    /// How long after its creation it may take.
+    pub(crate) within: Option<Duration>,
+    pub(crate) budget: Option<u64>,
+    /// Which life of its parent begins it.
+    pub(crate) parent: Option<Incarnation>,
 }
 
 /// An input of `null` is one.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Box<RawValue>>, D::Error> {
+pub(crate) fn given<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Box<RawValue>>, D::Error> {
     Box::deserialize(deserializer).map(Some)
 }
 
-/// The body of the snapshot at the origin of a run whose input is large.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Base {
-    v: u32,
-    pub(crate) input: Box<RawValue>,
-}
-
-impl Base {
-    pub(crate) fn new(input: Box<RawValue>) -> Self {
-        Self { v: 1, input }
-    }
-}
-
 /// Adds the meta to an info. Gives back an input that does not fit.
-pub(crate) fn describe(
-    info: RunInfo,
-    input: &RawValue,
-    within: Option<Duration>,
-) -> (RunInfo, Option<Box<RawValue>>) {
+pub(crate) fn describe(info: RunInfo, input: &RawValue, bounds: Bounds) -> (RunInfo, Option<Box<RawValue>>) {
+    let Bounds { within, budget, parent } = bounds;
     let within = within.map(|within| u64::try_from(within.as_micros()).unwrap_or(u64::MAX));
     let with = |input: Option<Box<RawValue>>| {
         // Numbers and JSON have a form in JSON.
-        let meta = serde_json::to_vec(&Meta { v: 1, input, within }).unwrap_or_default();
+        let parent = parent.map(|incarnation| incarnation.to_string());
+        let meta = serde_json::to_vec(&Meta { v: 1, input, within, budget, parent }).unwrap_or_default();
         info.clone().meta(meta)
     };
     let inline = with(Some(input.to_owned()));
@@ -72,6 +77,12 @@ impl Meta {
                 "the run's info is none of this version of the run loop; was it begun by another program?";
             Error::new(ErrorKind::Undecodable, message)
         })
+    }
+
+    /// The run that began it, and which life of that.
+    pub(crate) fn parent(&self, head: &Head) -> Option<(RunId, Incarnation)> {
+        let incarnation = u128::from_str_radix(self.parent.as_ref()?, 16).ok()?;
+        Some((head.info.parent.clone()?, Incarnation(incarnation)))
     }
 
     /// By when the run must have ended. It counts from the creation, by the store's clock, so no resume moves it.

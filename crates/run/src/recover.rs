@@ -167,7 +167,7 @@ impl Runner {
         let Ok(handler) = shared.handler(&head.info.name) else { return };
         let open =
             Open::resume(shared.means.ids.operation()).owner(shared.owner.clone()).ttl(shared.settings.ttl);
-        match enter(shared, &head.run, open, None).await {
+        match enter(self, &head.run, open, None).await {
             Ok(Entered::Finished(_)) => count(&counts.poison),
             Ok(entered) => {
                 count(&counts.resumed);

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 pub(crate) use self::core::{Core, Parts, load};
 use crate::{
-    BoxError, Effect, Signal, SignalToken, Step,
+    BoxError, Budget, Effect, Signal, SignalToken, Step,
     event::{Draw, Event},
     history::Entry,
     place::Place,
@@ -134,6 +134,43 @@ impl Run {
         self.draw(Draw::Random, || self.core.bits() as u64)
     }
 
+    /// How this run stands with its budget. Recorded: the same after every crash.
+    pub fn budget(&self) -> Budget {
+        self.draw(Draw::Budget, || self.core.history().family.ledger.read())
+    }
+
+    /// Says that something was used, in the units of [`Start::budget`](crate::Start::budget): what a step's result says that
+    /// it cost, for one. `None` says that it was used and nobody knows how much, which is not zero: it is told as a
+    /// [gap](Budget::gaps).
+    ///
+    /// ```
+    /// # use milepost_run::{BoxError, Run};
+    /// # struct Reply { tokens: Option<u64> }
+    /// # async fn ask() -> Result<Option<u64>, BoxError> { Ok(Some(7)) }
+    /// # async fn handler(run: Run, _: ()) -> Result<(), BoxError> {
+    /// let tokens = run.step("model", || ask()).await?;
+    /// run.spend("model", tokens);
+    /// if run.budget().left() == Some(0) {
+    ///     return Err("the budget is used up".into());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spend(&self, what: &str, units: impl Into<Option<u64>>) {
+        let (at, entry) = self.arrive();
+        let units = units.into();
+        match entry {
+            // It is in the books, which were made from the log.
+            Some(Entry::Spent(recorded)) if recorded == what => {}
+            Some(other) => self.core.diverge(&at, &format!("a use of the budget for {what:?}"), &other),
+            None => {
+                self.core.history().family.ledger.spend(what, units);
+                let entry = self.core.log.entry(&[Event::Spent { at, what: what.into(), units }]);
+                self.core.log.push(entry);
+            }
+        }
+    }
+
     fn draw<T: Serialize + DeserializeOwned>(&self, what: Draw, draw: impl Fn() -> T) -> T {
         let (at, entry) = self.arrive();
         match entry {
@@ -146,7 +183,7 @@ impl Run {
             Some(other) => self.core.diverge(&at, what.as_str(), &other),
             None => {
                 let value = draw();
-                // Numbers and UUIDs have a form in JSON.
+                // Numbers, UUIDs and budgets have a form in JSON.
                 if let Ok(encoded) = Encoded::of(&value, usize::MAX) {
                     let entry = self.core.log.entry(&[Event::Drawn { at, what, value: encoded.value }]);
                     self.core.log.push(entry);

@@ -195,7 +195,7 @@ impl Runner {
         let head = self.shared.means.store.head(run).await?.ok_or(milepost_core::Refusal::NotFound)?;
         let handler = self.shared.handler(&head.info.name)?;
         let open = open.owner(self.shared.owner.clone()).ttl(self.shared.settings.ttl);
-        let entered = enter(&self.shared, run, open, None).await?;
+        let entered = enter(self, run, open, None).await?;
         Ok(self.take_up(run.clone(), entered, handler))
     }
 
@@ -207,7 +207,6 @@ impl Runner {
                 sender.send_replace(Some(outcome.into()));
             }
             Entered::Ready(ready) => {
-                debug_assert!(self.shared.knows(&ready.name));
                 self.tasks.spawn(async move {
                     let ended = drive(*ready, handler, false).await;
                     sender.send_replace(Some(ended));
@@ -215,6 +214,23 @@ impl Runner {
             }
         }
         Handle::new(run, self.clone(), ended)
+    }
+
+    /// Drives what was opened, or lets go of it for somebody who knows its handler.
+    pub(crate) async fn take_up_or_release(
+        &self,
+        run: RunId,
+        entered: Entered,
+        handler: Option<Handler>,
+    ) -> Result<()> {
+        match (entered, handler) {
+            (Entered::Ready(ready), None) => ready.let_go().await,
+            (entered, Some(handler)) => {
+                self.take_up(run, entered, handler);
+                Ok(())
+            }
+            (Entered::Finished(_), None) => Ok(()),
+        }
     }
 
     /// Asks all work to stop, and waits until it has: the steps that are under way may end within [`Settings::grace`], the

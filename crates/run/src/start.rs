@@ -3,7 +3,9 @@
 use std::{fmt, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
-use milepost_core::{Error, ErrorKind, Head, Mode, Open, Origin, Refusal, Result, RunId, RunInfo};
+use milepost_core::{
+    Error, ErrorKind, Head, Incarnation, Mode, Open, Origin, Refusal, Result, RunId, RunInfo,
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -11,7 +13,7 @@ use crate::{
     Handle, Runner,
     canonical::to_json,
     handler::Handler,
-    meta::{describe, manifest},
+    meta::{Bounds, describe, manifest},
     open::{Entered, enter},
 };
 
@@ -30,7 +32,7 @@ pub struct Start<'a> {
     run: RunId,
     info: RunInfo,
     input: Result<Box<RawValue>>,
-    within: Option<Duration>,
+    bounds: Bounds,
     mode: Mode,
     stay: bool,
 }
@@ -44,7 +46,25 @@ impl fmt::Debug for Start<'_> {
 impl<'a> Start<'a> {
     pub(crate) fn new<I: Serialize + ?Sized>(runner: &'a Runner, run: RunId, name: &str, input: &I) -> Self {
         let (info, input) = (RunInfo::named(name), to_json(input));
-        Self { runner, run, info, input, within: None, mode: Mode::Create, stay: false }
+        Self { runner, run, info, input, bounds: Bounds::default(), mode: Mode::Create, stay: false }
+    }
+
+    /// A child of `parent`, which may be there already.
+    pub(crate) fn child(
+        runner: &'a Runner,
+        run: RunId,
+        name: &str,
+        input: Box<RawValue>,
+        (parent, incarnation): (RunId, Incarnation),
+    ) -> Self {
+        let info = RunInfo::named(name).parent(parent);
+        let bounds = Bounds { parent: Some(incarnation), ..Bounds::default() };
+        Self { runner, run, info, input: Ok(input), bounds, mode: Mode::CreateOrResume, stay: false }
+    }
+
+    pub(crate) fn bounds(mut self, within: Option<Duration>, budget: Option<u64>) -> Self {
+        self.bounds = Bounds { within, budget, ..self.bounds };
+        self
     }
 
     /// Goes on with the run if it exists with the same handler and input, and answers with its outcome if it has ended.
@@ -62,7 +82,13 @@ impl<'a> Start<'a> {
     /// Fails the run as timed out when it has not ended `within` this time from its creation, waits included. No resume
     /// moves the instant.
     pub fn deadline(mut self, within: Duration) -> Self {
-        self.within = Some(within);
+        self.bounds.within = Some(within);
+        self
+    }
+
+    /// What the run may use up, in units of the program's own; see [`Run::budget`](crate::Run::budget).
+    pub fn budget(mut self, units: u64) -> Self {
+        self.bounds.budget = Some(units);
         self
     }
 
@@ -80,13 +106,24 @@ impl<'a> Start<'a> {
 
     /// Opens the run, to be driven with this handler.
     pub(crate) async fn enter(self) -> Result<(Entered, Handler)> {
-        let Self { runner, run, info, input, within, mode, stay } = self;
+        let handler = self.runner.shared().handler(&self.info.name)?;
+        Ok((self.open().await?, handler))
+    }
+
+    /// Sees to it that the run is there, and has it driven: here, if its handler is known here, else by whoever recovers it.
+    pub(crate) async fn plant(self) -> Result<()> {
+        let (runner, run) = (self.runner.clone(), self.run.clone());
+        let handler = runner.shared().handler(&self.info.name).ok();
+        let entered = self.open().await?;
+        runner.take_up_or_release(run, entered, handler).await
+    }
+
+    async fn open(self) -> Result<Entered> {
+        let Self { runner, run, info, input, bounds, mode, stay } = self;
         let shared = runner.shared();
-        let name = info.name.clone();
         let input = input?;
-        let handler = shared.handler(&name)?;
-        let manifest = manifest(&run, &name, &input);
-        let (info, base) = describe(info, &input, within);
+        let manifest = manifest(&run, &info.name, &input);
+        let (info, base) = describe(info, &input, bounds);
         let mut open = Open::create_or_resume(shared.means.ids.operation(), info, manifest)
             .owner(shared.owner.clone())
             .ttl(shared.settings.ttl);
@@ -94,7 +131,7 @@ impl<'a> Start<'a> {
         if base.is_some() {
             open = open.origin(Origin { cursor: 0, lineage: None });
         }
-        let entered = match enter(shared, &run, open.clone(), base.clone()).await {
+        let entered = match enter(runner, &run, open.clone(), base.clone()).await {
             Err(error) if is_nobodys(&error) => match shared.means.store.head(&run).await? {
                 // A beginning that was cut short; or a wait, which who stays waits for here.
                 Some(head) if (head.draft && is_free(&head)) || (stay && head.lease.is_none()) => {
@@ -103,13 +140,13 @@ impl<'a> Start<'a> {
                         open.mode = Mode::CreateOrResume;
                     }
                     open.id = shared.means.ids.operation();
-                    enter(shared, &run, open, base).await?
+                    enter(runner, &run, open, base).await?
                 }
                 _ => return Err(error),
             },
             other => other?,
         };
-        Ok((entered, handler))
+        Ok(entered)
     }
 }
 

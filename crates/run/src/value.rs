@@ -29,11 +29,11 @@ impl fmt::Debug for Stored {
     }
 }
 
-fn write_digest<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn write_digest<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(digest)
 }
 
-fn read_digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+pub(crate) fn read_digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
     let hex = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
     hex.parse().map_err(serde::de::Error::custom)
 }

@@ -6,12 +6,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use milepost_core::{Error, ErrorKind, Note, Result, RunId, Store};
+use milepost_core::{Error, ErrorKind, Incarnation, Note, Result, RunId, Store};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Settings,
+    Runner, Settings,
     activity::{Activity, Busy},
     event::Draw,
     history::{Entry, History},
@@ -40,11 +40,19 @@ pub(crate) struct Core {
     pub(crate) observers: Observers,
     /// The steps that wait for an answer, for the note of a run that is let go of.
     doubts: Mutex<Vec<String>>,
+    /// Which begins children and has them driven.
+    pub(crate) runner: Runner,
+    /// The run that began this one, and which life of it.
+    pub(crate) parent: Option<(RunId, Incarnation)>,
+    pub(crate) budget: Option<u64>,
 }
 
 /// What [`Core`] is made of.
 pub(crate) struct Parts {
     pub(crate) id: RunId,
+    pub(crate) runner: Runner,
+    pub(crate) parent: Option<(RunId, Incarnation)>,
+    pub(crate) budget: Option<u64>,
     pub(crate) log: Arc<Log>,
     pub(crate) history: History,
     pub(crate) inbox: Arc<Inbox>,
@@ -57,10 +65,24 @@ pub(crate) struct Parts {
 
 impl Core {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { id, log, history, inbox, stop, stopping, clock, settings, observers } = parts;
-        let history = Mutex::new(history);
-        let (activity, doubts) = Default::default();
-        Self { id, log, history, inbox, activity, stop, stopping, clock, settings, observers, doubts }
+        let Parts { id, runner, parent, budget, log, mut history, inbox, stop, stopping, .. } = parts;
+        history.family.ledger.grant(budget);
+        Self {
+            history: Mutex::new(history),
+            activity: Activity::default(),
+            doubts: Mutex::default(),
+            clock: parts.clock,
+            settings: parts.settings,
+            observers: parts.observers,
+            id,
+            runner,
+            parent,
+            budget,
+            log,
+            inbox,
+            stop,
+            stopping,
+        }
     }
 
     pub(crate) fn history(&self) -> MutexGuard<'_, History> {
@@ -160,7 +182,11 @@ impl Core {
     }
 
     /// Refuses a value that no commit can carry.
-    fn check_size(&self, encoded: &Encoded) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TooLarge`].
+    pub(crate) fn check_size(&self, encoded: &Encoded) -> Result<()> {
         // What an event says beside the value: places and names of at most a few hundred bytes.
         const AROUND: u64 = 4 << 10;
         let limits = self.log.capabilities().limits;
@@ -221,6 +247,7 @@ impl Draw {
             Draw::Now => "the time",
             Draw::Uuid => "a UUID",
             Draw::Random => "a random number",
+            Draw::Budget => "its budget",
         }
     }
 }

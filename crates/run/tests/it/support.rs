@@ -68,7 +68,8 @@ impl World {
     /// Drives a run until `reached` holds something, in a process that then dies, and waits until the run is due.
     pub(crate) async fn die_in(&self, work: &impl Fn(Runner) -> Runner, run: &str, reached: &Tally) {
         let faults = Faults::new(self.store.clone(), FaultPlan::none());
-        let runner = Runner::new(faults.clone()).settings(brisk().ttl(Duration::from_millis(60)));
+        let settings = brisk().ttl(Duration::from_millis(60)).linger(Duration::from_secs(5));
+        let runner = Runner::new(faults.clone()).settings(settings);
         let before = reached.all().len();
         let handle = match self.store.head(&id(run)).await.unwrap() {
             None => work(runner).start(id(run), "work", &()).await.unwrap(),
@@ -107,6 +108,13 @@ impl World {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         panic!("never {status}: {:?}", self.head(run).await);
+    }
+
+    /// Waits until a run that has failed is open again.
+    pub(crate) async fn until_open(&self, run: &RunId) {
+        while self.head(run).await.outcome.is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(crate) async fn failure(&self, run: &RunId) -> (FailureKind, String) {
