@@ -63,7 +63,7 @@ pub(crate) enum Event {
     /// A session's producer is ready; without `keeps`, the events of the attempts before count no more.
     SessionBegan { at: Place, session: String, attempt: u32, keeps: bool },
     /// A session's next event.
-    SessionEvent { at: Place, session: String, id: Option<String>, value: Stored },
+    SessionSaid { at: Place, session: String, id: Option<String>, value: Stored },
     /// A session's last event: it is whole, or has failed for this reason.
     SessionEnded { at: Place, session: String, failure: Option<String> },
 }
@@ -125,7 +125,7 @@ impl Event {
             Event::PhaseSaved { .. } => "milepost/run.phase-saved",
             Event::PhaseDone { .. } => "milepost/run.phase-done",
             Event::SessionBegan { .. } => "milepost/run.session-began",
-            Event::SessionEvent { .. } => "milepost/run.session-event",
+            Event::SessionSaid { .. } => "milepost/run.session-said",
             Event::SessionEnded { .. } => "milepost/run.session-ended",
         })
     }
@@ -158,7 +158,7 @@ impl Event {
             | Event::PhaseSaved { at, .. }
             | Event::PhaseDone { at, .. }
             | Event::SessionBegan { at, .. }
-            | Event::SessionEvent { at, .. }
+            | Event::SessionSaid { at, .. }
             | Event::SessionEnded { at, .. }
             | Event::ChildBegan { at, .. }
             | Event::ChildRestarted { at, .. }
@@ -187,7 +187,7 @@ impl Event {
             | Event::Drawn { value, .. }
             | Event::PhaseSaved { state: value, .. }
             | Event::PhaseDone { value, .. }
-            | Event::SessionEvent { value, .. } => Some(value),
+            | Event::SessionSaid { value, .. } => Some(value),
             Event::WaitDone { value, .. } | Event::WaitBegan { default: value, .. } => value.as_ref(),
             Event::ChildSettled { end, .. } => end.value(),
             _ => None,

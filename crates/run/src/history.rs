@@ -260,7 +260,7 @@ impl History {
                     session.events.clear();
                 }
             }),
-            Event::SessionEvent { at, session, id, value } => {
+            Event::SessionSaid { at, session, id, value } => {
                 self.session(at, session, |session| session.events.push((id, value)));
             }
             Event::SessionEnded { at, session, failure } => {

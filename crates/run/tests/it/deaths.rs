@@ -56,7 +56,7 @@ async fn audit(world: &World, run: &RunId, said: &str) {
         epoch = logged.epoch;
         let at = logged.at().to_owned();
         match &*logged.kind {
-            "step-began" | "phase-began" | "session-event" => {
+            "step-began" | "phase-began" | "session-said" => {
                 assert!(!done.contains(&at), "{said}: again at {at}")
             }
             "step-done" | "phase-done" | "session-ended" => assert!(done.insert(at), "{said}: two results"),
