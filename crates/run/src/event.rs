@@ -63,7 +63,7 @@ pub(crate) enum Event {
     /// A session's producer is ready; without `keeps`, the events of the attempts before count no more.
     SessionBegan { at: Place, session: String, attempt: u32, keeps: bool },
     /// A session's next event.
-    SessionEvent { at: Place, session: String, id: Option<String>, value: Stored },
+    SessionSaid { at: Place, session: String, id: Option<String>, value: Stored },
     /// A session's last event: it is whole, or has failed for this reason.
     SessionEnded { at: Place, session: String, failure: Option<String> },
 }
@@ -125,7 +125,7 @@ impl Event {
             Event::PhaseSaved { .. } => "milepost/run.phase-saved",
             Event::PhaseDone { .. } => "milepost/run.phase-done",
             Event::SessionBegan { .. } => "milepost/run.session-began",
-            Event::SessionEvent { .. } => "milepost/run.session-event",
+            Event::SessionSaid { .. } => "milepost/run.session-said",
             Event::SessionEnded { .. } => "milepost/run.session-ended",
         })
     }
@@ -144,13 +144,50 @@ impl Event {
         }
     }
 
+    /// Where in the handler it happened.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        match self {
+            Event::StepBegan { at, .. }
+            | Event::StepFailed { at, .. }
+            | Event::StepDone { at, .. }
+            | Event::StepReleased { at, .. }
+            | Event::Drawn { at, .. }
+            | Event::WaitBegan { at, .. }
+            | Event::WaitDone { at, .. }
+            | Event::PhaseBegan { at, .. }
+            | Event::PhaseSaved { at, .. }
+            | Event::PhaseDone { at, .. }
+            | Event::SessionBegan { at, .. }
+            | Event::SessionSaid { at, .. }
+            | Event::SessionEnded { at, .. }
+            | Event::ChildBegan { at, .. }
+            | Event::ChildRestarted { at, .. }
+            | Event::ChildSettled { at, .. }
+            | Event::Spent { at, .. } => Some(at),
+            Event::Reopened { .. } | Event::Gate { .. } | Event::Accounted { .. } => None,
+        }
+    }
+
+    /// Whether it still means something when the phase around it has finished: signals, children and books are the run's.
+    pub(crate) fn outlives_its_phase(&self) -> bool {
+        match self {
+            Event::WaitBegan { on, .. } => matches!(on, Waited::Signal(_)),
+            Event::WaitDone { value, .. } => value.is_some(),
+            Event::ChildBegan { .. }
+            | Event::ChildRestarted { .. }
+            | Event::ChildSettled { .. }
+            | Event::Spent { .. } => true,
+            _ => self.place().is_none(),
+        }
+    }
+
     fn blobs(&self) -> impl Iterator<Item = Digest> {
         let value = match self {
             Event::StepDone { value, .. }
             | Event::Drawn { value, .. }
             | Event::PhaseSaved { state: value, .. }
             | Event::PhaseDone { value, .. }
-            | Event::SessionEvent { value, .. } => Some(value),
+            | Event::SessionSaid { value, .. } => Some(value),
             Event::WaitDone { value, .. } | Event::WaitBegan { default: value, .. } => value.as_ref(),
             Event::ChildSettled { end, .. } => end.value(),
             _ => None,

@@ -1,10 +1,11 @@
 //! What a run's log says of each place of its handler, read once when the run is opened.
 
-use std::collections::{BTreeMap, HashMap, btree_map};
+use std::collections::{BTreeMap, btree_map};
 
 use milepost_core::{Cursor, Record, Result, Timestamp};
 
 use crate::{
+    base::{Base, Past},
     error::{FailureCause, StepError},
     event::{Draw, Event, Waited},
     place::Place,
@@ -19,11 +20,11 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct History {
     entries: BTreeMap<Place, Recorded>,
-    gates: HashMap<String, u32>,
+    gates: BTreeMap<String, u32>,
     /// The signals that came, each with its value.
-    signals: HashMap<String, Stored>,
+    signals: BTreeMap<String, Stored>,
     /// The last position of each scope of which something is recorded.
-    ends: HashMap<std::sync::Arc<str>, u32>,
+    ends: BTreeMap<std::sync::Arc<str>, u32>,
     /// The children, and the books. Kept over phases, for they are the run's.
     pub(crate) family: Family,
     /// The newest record that was read.
@@ -151,11 +152,30 @@ impl History {
     ///
     /// Those of [`Event::read`]. [`ErrorKind::Corrupt`]: a child ended that was never begun, or ended twice.
     pub(crate) fn read(&mut self, record: &Record) -> Result<()> {
-        self.cursor = record.cursor;
         self.weight += record.body.len() as u64;
-        if let Some((_, event)) = Event::read(record)? {
-            self.family.read(&event, record.cursor)?;
-            self.apply(event, record.at);
+        let event = Event::read(record)?.map(|(_, event)| event);
+        self.take_in(record.cursor, record.at, event)
+    }
+
+    /// Begins with what stands in for the records up to `through`.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub(crate) fn begin(&mut self, base: Base, through: Cursor) -> Result<()> {
+        self.weight = base.weight;
+        for Past { cursor, at, event } in base.events {
+            self.take_in(cursor, at, Some(event))?;
+        }
+        self.cursor = through;
+        Ok(())
+    }
+
+    fn take_in(&mut self, cursor: Cursor, at: Timestamp, event: Option<Event>) -> Result<()> {
+        self.cursor = cursor;
+        if let Some(event) = event {
+            self.family.read(&event, cursor)?;
+            self.apply(event, at);
         }
         Ok(())
     }
@@ -230,7 +250,9 @@ impl History {
             }
             Event::PhaseDone { at, value } => {
                 self.skip(&at, |_| true);
-                self.phase(&at, |phase| phase.done = Some(value));
+                self.phase(&at, |phase| {
+                    *phase = Phase { round: 0, state: None, size: 0, done: Some(value), ..phase.clone() };
+                });
             }
             Event::SessionBegan { at, session, attempt, keeps } => self.session(at, session, |session| {
                 session.attempt = attempt;
@@ -238,7 +260,7 @@ impl History {
                     session.events.clear();
                 }
             }),
-            Event::SessionEvent { at, session, id, value } => {
+            Event::SessionSaid { at, session, id, value } => {
                 self.session(at, session, |session| session.events.push((id, value)));
             }
             Event::SessionEnded { at, session, failure } => {
@@ -414,5 +436,17 @@ impl History {
 
     pub(crate) fn receive(&mut self, name: &str, value: Stored) {
         self.signals.insert(name.into(), value);
+    }
+
+    /// Everything but its weight, for the test that a snapshot says the same as its records.
+    #[cfg(test)]
+    pub(crate) fn shown(mut self) -> String {
+        self.weight = 0;
+        self.entries.values_mut().for_each(|recorded| {
+            if let Entry::Phase(phase) = &mut recorded.entry {
+                phase.weight = 0;
+            }
+        });
+        format!("{self:?}")
     }
 }

@@ -51,6 +51,13 @@
 //! - No exactly-once effects: an [`Effect`] hands out the key and the [fence](milepost_core::Fence), as HTTP headers and
 //!   for a guarded SQL write, with which whoever receives the effect can refuse the second one and the older owner.
 //!
+//! # Long handlers
+//!
+//! A [phase](Run::phase) is a part of a handler that is finished once and for all: after a crash it gives its result, and
+//! nothing of what was recorded inside is read again. A [loop](Run::repeat) goes on from its newest saved state. Both leave
+//! snapshots, so that a resume reads little of a long log. An agent is a loop over its [transcript](chat). What a handler
+//! streams to others while it works is a [session](Run::session).
+//!
 //! # How a handler ends
 //!
 //! | it | the run |
@@ -85,11 +92,13 @@
 //! # What is written
 //!
 //! A step is two commits; records of steps that are in flight together share one. Heartbeats ride on commits, and a lease
-//! is only renewed by itself when its run is quiet. A resume reads the log once. Everything that is written is a record of
-//! a kind beginning with `milepost/run.`, whose body is JSON with a version of its format in it.
+//! is only renewed by itself when its run is quiet. A resume reads the log once, from the newest snapshot on. Everything
+//! that is written is a record of a kind beginning with `milepost/run.`, or a snapshot, whose body is JSON with a version of
+//! its format in it.
 //! Needs a tokio runtime.
 
 mod activity;
+mod base;
 mod canonical;
 pub mod chat;
 mod client;

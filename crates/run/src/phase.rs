@@ -11,7 +11,8 @@ use milepost_core::{Error, ErrorKind};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Happened, Run, event::Event, history::Entry, place::Place, run::Core, stop::Halt, value::Stored,
+    Happened, Run, base::shorten, event::Event, history::Entry, place::Place, run::Core, stop::Halt,
+    value::Stored,
 };
 
 /// A loop's state is saved when the records since the last time weigh more, in bytes, than the state did, but not before
@@ -236,6 +237,7 @@ impl Phase<'_> {
         let size = encoded.json().len() as u64;
         let (value, blobs) = encoded.split();
         core.log.write_entry(core.log.entry(&[event(value, size)]).blobs(blobs)).await;
+        shorten(core).await;
         (read, size)
     }
 }

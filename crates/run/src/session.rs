@@ -210,7 +210,7 @@ impl<E: Serialize + DeserializeOwned + Send> Session<'_, E> {
                 let (event, encoded) = core.encode(&event).map_err(unrecorded)?;
                 let (value, blobs) = encoded.split();
                 let (at, session) = (self.place.clone(), self.name.clone());
-                let said = Event::SessionEvent { at, session, id, value };
+                let said = Event::SessionSaid { at, session, id, value };
                 ticket = core.log.push(core.log.entry(&[said]).blobs(blobs));
                 come.push(event);
                 Ok::<_, BoxError>(())

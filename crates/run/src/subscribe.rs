@@ -101,7 +101,7 @@ async fn read<E: DeserializeOwned>(
         Event::SessionBegan { session, attempt, keeps, .. } if session == name => {
             Streamed::Began { attempt, keeps }
         }
-        Event::SessionEvent { session, value, .. } if session == name => {
+        Event::SessionSaid { session, value, .. } if session == name => {
             Streamed::Event(load(&*store, &run, &value).await?)
         }
         Event::SessionEnded { session, failure, .. } if session == name => {

@@ -182,6 +182,10 @@ impl Core {
     }
 
     /// Refuses a value that no commit can carry.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TooLarge`].
     pub(crate) fn check_size(&self, encoded: &Encoded) -> Result<()> {
         // What an event says beside the value: places and names of at most a few hundred bytes.
         const AROUND: u64 = 4 << 10;

@@ -4,12 +4,15 @@
 
 mod support;
 
+mod agents;
 mod budget;
 mod deadly;
+mod deaths;
 mod draws;
 mod faults;
 mod finalize;
 mod golden;
+mod golden_phases;
 mod golden_tree;
 mod guard;
 mod kill;
