@@ -87,7 +87,7 @@ impl PgBouncer {
 }
 
 /// Fewer server connections than clients, so that transactions of one client do move between them. A server that is down is
-/// looked for each second, not each 15. sqlx sends `extra_float_digits`, which PgBouncer does not know.
+/// looked for each second, not each 15, and waited for so long as people wait, not for two minutes. sqlx sends `extra_float_digits`, which PgBouncer does not know.
 fn configuration(address: SocketAddr, behind: SocketAddr, users: &Path, prepares: bool) -> String {
     let prepared = if prepares { "max_prepared_statements = 200\n" } else { "" };
     format!(
@@ -103,6 +103,7 @@ fn configuration(address: SocketAddr, behind: SocketAddr, users: &Path, prepares
          default_pool_size = 20\n\
          max_client_conn = 1000\n\
          server_login_retry = 1\n\
+         query_wait_timeout = 3\n\
          ignore_startup_parameters = extra_float_digits\n\
          {prepared}",
         behind.ip(),

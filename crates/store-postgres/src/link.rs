@@ -185,16 +185,14 @@ impl Link {
     }
 
     /// Runs statements one after another on one connection, each by itself; one that fails ends the connection, and with
-    /// that the transaction that they may have begun.
-    pub(crate) async fn script(&self, statements: &[&str]) -> Result<Vec<PgRow>> {
+    /// that the transaction that they may have begun. Each is waited for as long as an answer is, `times` over.
+    pub(crate) async fn script(&self, statements: &[&str], times: u32) -> Result<Vec<PgRow>> {
         let mut used = self.acquire().await?;
         let mut rows = Vec::new();
         for statement in statements {
             let text = AssertSqlSafe((*statement).to_owned());
-            // A migration may wait for one that another process makes.
-            match timeout(self.timeout.saturating_mul(6), used.connection.fetch_all(sqlx::raw_sql(text)))
-                .await
-            {
+            let answer = used.connection.fetch_all(sqlx::raw_sql(text));
+            match timeout(self.timeout.saturating_mul(times), answer).await {
                 Ok(Ok(answer)) => rows.extend(answer),
                 Ok(Err(failed)) => return Err(from_driver(&failed)),
                 Err(_) => return Err(Error::new(ErrorKind::TimedOut, "the server did not answer in time")),

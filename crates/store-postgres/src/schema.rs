@@ -37,12 +37,12 @@ $tables$; END IF; END $guard$";
 
 /// The version that the schema has; `None` if nothing is set up in it.
 async fn version(link: &Link, place: &Place) -> Result<Option<i64>> {
-    let look = link.script(&[&place.expand(LOOK)]).await?;
+    let look = link.script(&[&place.expand(LOOK)], 1).await?;
     let is_there = look.first().map(|row| row.try_get::<bool, _>(0)).transpose();
     if !is_there.map_err(|failed| from_driver(&failed))?.unwrap_or(false) {
         return Ok(None);
     }
-    let read = link.script(&[&place.expand(READ)]).await?;
+    let read = link.script(&[&place.expand(READ)], 1).await?;
     let version = read.first().map(|row| row.try_get::<Option<i64>, _>(0)).transpose();
     Ok(version.map_err(|failed| from_driver(&failed))?.flatten())
 }
@@ -90,6 +90,7 @@ pub(crate) async fn prepare(link: &Link, place: &Place) -> Result<()> {
         + &place.expand(GUARD)
         + &tables
         + &place.expand(MARK).replace("$1", &VERSION.to_string());
-    link.script(&[&statement]).await?;
+    // It may wait for what another process sets up.
+    link.script(&[&statement], 6).await?;
     check(link, place).await
 }

@@ -142,9 +142,10 @@ pub(crate) fn backend(name: &'static str, way: Way) -> Harness {
         let config = PostgresConfig::from_url(&url(&scope, way).await?)?.schema(scope.name())?;
         config.prepare_on_connect(true).connections(6).connect().await
     };
-    // A schema of its own for each case takes a while on a busy machine, and so does a server.
+    // A schema of its own for each case takes a while on a busy machine, and so does a server. A pooler lets each request wait
+    // for a server that is down.
     let mut tuning = Tuning::default();
-    tuning.timeout = Duration::from_secs(60);
+    tuning.timeout = Duration::from_secs(if way == Way::Pooled { 150 } else { 60 });
     harness(name, connect)
         .with_tuning(tuning)
         .with_server_clock(move |scope, now| set_clock(scope, now, way))
