@@ -33,6 +33,7 @@
 //! |---|---|
 //! | a store, by a URL | [`connect`] |
 //! | an async function that survives its process | [`Runner`], [`Run`], the module [`run`] |
+//! | an agent whose transcript is valid after every crash | [`run::chat`], the example `agent` |
 //! | to save a state and get it back | [`Checkpoints`], [`Stateful`], [`Saver`] |
 //! | to choose how often, how durable, with which snapshots | [`Settings`] |
 //! | the contract of a backend | [`Store`] |
