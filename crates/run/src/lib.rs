@@ -99,6 +99,7 @@ mod ended;
 mod error;
 mod event;
 mod finalize;
+mod fork;
 mod handle;
 mod handler;
 mod heartbeat;
@@ -114,6 +115,7 @@ mod recover;
 mod retry;
 mod run;
 mod runner;
+mod schedule;
 mod settings;
 mod signal;
 mod start;
@@ -125,6 +127,7 @@ mod timer;
 mod token;
 mod tree;
 mod value;
+mod watchdog;
 
 pub use doubt::{Answer, InDoubt};
 pub use effect::{Effect, SqlGuard};
@@ -136,6 +139,7 @@ pub use recover::Recovered;
 pub use retry::Retry;
 pub use run::Run;
 pub use runner::Runner;
+pub use schedule::Schedule;
 pub use settings::Settings;
 pub use signal::Signal;
 pub use start::Start;
@@ -151,6 +155,7 @@ pub use tree::{
     view::Tree,
 };
 pub use uuid::Uuid;
+pub use watchdog::{Quiet, Verdict, Watchdog};
 
 /// Compiles and runs the README.
 #[cfg(doctest)]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::TryStreamExt;
 use milepost_core::{
     Applied, At, Commit, Error, ErrorKind, Failure, FailureKind, Finish, Head, Open, Opened, Outcome,
-    Refusal, Result, Retain, RunId, Snapshot, Span, Timestamp, Wake,
+    Refusal, Result, Retain, RunId, Snapshot, Span, Store, Timestamp, Wake,
 };
 use serde_json::value::RawValue;
 use tracing::error;
@@ -182,10 +182,7 @@ async fn end_as_poison(shared: &Shared, log: &Log, head: &Head) -> Result<Entere
 async fn read(shared: &Shared, head: &Head) -> Result<(History, Box<RawValue>, Meta)> {
     let store = &shared.means.store;
     let meta = Meta::of(head)?;
-    let input = match meta.input.clone() {
-        Some(input) => input,
-        None => base(store.snapshot(&head.run, At::Latest).await?)?.input,
-    };
+    let input = input_of(store, head).await?;
     let mut history = History::default();
     let span = Span::all().until(head.cursor).incarnation(head.fence.incarnation);
     let mut records = store.stream(&head.run, span);
@@ -193,6 +190,14 @@ async fn read(shared: &Shared, head: &Head) -> Result<(History, Box<RawValue>, M
         history.read(&record)?;
     }
     Ok((history, input, meta))
+}
+
+/// The input of a run.
+pub(crate) async fn input_of(store: &dyn Store, head: &Head) -> Result<Box<RawValue>> {
+    match Meta::of(head)?.input {
+        Some(input) => Ok(input),
+        None => Ok(base(store.snapshot(&head.run, At::Latest).await?)?.input),
+    }
 }
 
 fn base(snapshot: Option<Snapshot>) -> Result<Base> {

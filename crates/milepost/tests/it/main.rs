@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod budget;
+mod example;
+mod examples_kill;
 mod job;
 mod kill;
 mod urls;
