@@ -133,3 +133,32 @@ impl Runner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_has_the_same_times_on_every_host() {
+        let schedule = Schedule::every(Duration::from_secs(10));
+        let next = |after| schedule.next(Timestamp(after)).map(|next| next.0);
+        assert_eq!(
+            [next(0), next(9_999_999), next(10_000_000)],
+            [10_000_000, 10_000_000, 20_000_000].map(Some)
+        );
+        assert_eq!(next(-1), Some(0));
+        assert_eq!(next(i64::MAX), None);
+    }
+
+    #[cfg(feature = "cron")]
+    #[test]
+    fn a_cron_expression_gives_its_times_in_utc() {
+        let schedule = Schedule::cron("30 2 * * 1").unwrap();
+        // 2026-11-26 is a Thursday; the next Monday is the 30th.
+        let next = schedule.next(Timestamp(1_795_651_200_000_000)).unwrap();
+        assert_eq!(next, Timestamp(1_796_005_800_000_000));
+        assert_eq!(schedule.next(next), Some(Timestamp(1_796_610_600_000_000)), "and not that one again");
+        let error = Schedule::cron("every day").unwrap_err();
+        assert!(error.to_string().contains("\"every day\" is no cron expression"), "{error}");
+    }
+}

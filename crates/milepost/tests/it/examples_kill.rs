@@ -34,6 +34,17 @@ impl Backend {
         self.url.clone().unwrap_or_else(own)
     }
 
+    /// One where nobody else recovers runs.
+    fn apart(&self, folder: &Path, name: &str) -> String {
+        match &self.url {
+            Some(url) if url.starts_with("postgres") => {
+                let more = if url.contains('?') { '&' } else { '?' };
+                format!("{url}{more}schema={}", name.replace('-', "_"))
+            }
+            _ => self.url(folder, name),
+        }
+    }
+
     /// After each write, and before every fifth one: what is durable before one is what was after the one before it.
     fn deaths(&self) -> impl Iterator<Item = String> {
         (1..2000).step_by(self.stride).flat_map(|at| {
@@ -155,7 +166,7 @@ fn pipeline_matrix(backend: &Backend) {
 fn recover_matrix(backend: &Backend) {
     let folder = tempfile::tempdir().unwrap();
     let recover = |name: &str, variable: &str, dies: Death| {
-        let url = backend.url(folder.path(), name);
+        let url = backend.apart(folder.path(), name);
         let report = folder.path().join(format!("{name}.json"));
         let arguments = ["--store", &url, "--name", name, "--runs", "2", "--parcels", "2", "--workers", "1"];
         let more = ["--kills", "0", "--pace", "1ms", "--ttl", "400ms", "--report", report.to_str().unwrap()];

@@ -154,3 +154,16 @@ async fn a_panic_does_not_stop_a_schedule(world: &World) {
     host.await.unwrap();
     assert_eq!(runs(world).await[..2], ["tick@1000000", "tick@3000000"]);
 }
+
+/// The stored format of version 1, read for ever: what the watchdog writes.
+const EXTENDED: &str = r#"{"v":1,"epoch":1,"event":{"extended":{"extensions":1}}}"#;
+
+#[tokio::test]
+async fn what_the_watchdog_writes_is_what_it_always_wrote() {
+    let world = World::memory();
+    let runner = stuck(world.runner()).watchdog(Watchdog::new(SOFT, Duration::from_secs(60)));
+    runner.start(id("r"), "work", &()).await.unwrap().ended().await;
+    let records: Vec<_> =
+        world.store.stream(&id("r"), milepost_core::Span::all()).try_collect().await.unwrap();
+    assert_eq!(records[1].body, EXTENDED);
+}
