@@ -34,15 +34,20 @@ fn scripted(runner: Runner, tally: &Tally) -> Runner {
         let tally = seen.clone();
         async move {
             for n in 0..3 {
-                run.step("step", || async { Work::Ok(tally.add(format!("step {n}"))) }).await?;
+                run.step("step", || async { done(&tally, format!("step {n}")) }).await?;
             }
             let large = run.step("large", || async { Work::Ok("x".repeat(500)) }).await?;
             let child = run.child::<u32>("c", "child", &41).await?;
             let drawn = run.random();
-            run.step("last", || async { Work::Ok(tally.add("last")) }).await?;
+            run.step("last", || async { done(&tally, "last".into()) }).await?;
             Work::Ok((large.len(), child, drawn))
         }
     })
+}
+
+fn done(tally: &Tally, what: String) -> Work<()> {
+    tally.add(what);
+    Ok(())
 }
 
 type Output = (usize, u32, u64);
