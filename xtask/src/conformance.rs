@@ -10,6 +10,7 @@ use anyhow::bail;
 use milepost_servers::Kind;
 
 use crate::command::{Program, Ran};
+use crate::programs::Programs;
 use crate::servers::Servers;
 use crate::summary;
 use crate::tally::Tally;
@@ -22,19 +23,28 @@ const TARGET: &str = "conformance";
 #[derive(Debug)]
 pub(crate) struct Backend {
     pub(crate) name: &'static str,
-    package: &'static str,
-    target: &'static str,
+    pub(crate) package: &'static str,
+    pub(crate) target: &'static str,
     /// The features of the package that it needs, with commas.
-    features: &'static str,
+    pub(crate) features: &'static str,
     /// The environment variables that name a server, and of what kind it is.
     servers: &'static [(&'static str, Kind)],
-    /// Whether it is run only when it is named: what it needs is large, or it has not passed the whole kit yet.
+    /// How many cases are under way at once; `None` is as many as there are processors. Most wait for a server's disk.
+    at_once: Option<&'static str>,
+    /// Whether it is run only when it is named: what it needs is large.
     on_request: bool,
 }
 
 /// A backend without a server; the others are made from it.
-const EMBEDDED: Backend =
-    Backend { name: "", package: "", target: TARGET, features: "", servers: &[], on_request: false };
+const EMBEDDED: Backend = Backend {
+    name: "",
+    package: "",
+    target: TARGET,
+    features: "",
+    servers: &[],
+    at_once: None,
+    on_request: false,
+};
 
 /// Every backend, in the order of the README's columns.
 pub(crate) const BACKENDS: &[Backend] = &[
@@ -44,7 +54,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
         name: "postgres",
         package: "milepost-store-postgres",
         servers: &[("MILEPOST_TEST_POSTGRES_URL", Kind::Postgres)],
-        on_request: true,
+        at_once: Some("6"),
         ..EMBEDDED
     },
     Backend {
@@ -52,13 +62,14 @@ pub(crate) const BACKENDS: &[Backend] = &[
         package: "milepost-store-postgres",
         target: "conformance_pgbouncer",
         servers: &[("MILEPOST_TEST_PGBOUNCER_URL", Kind::PgBouncer)],
-        on_request: true,
+        at_once: Some("6"),
         ..EMBEDDED
     },
     Backend {
         name: "redis",
         package: "milepost-store-redis",
         servers: &[("MILEPOST_TEST_REDIS_URL", Kind::Redis)],
+        at_once: Some("4"),
         ..EMBEDDED
     },
     Backend {
@@ -66,7 +77,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
         package: "milepost-store-redis",
         target: "conformance_cluster",
         servers: &[("MILEPOST_TEST_REDIS_CLUSTER_URL", Kind::RedisCluster)],
-        on_request: true,
+        at_once: Some("4"),
         ..EMBEDDED
     },
     Backend {
@@ -74,14 +85,13 @@ pub(crate) const BACKENDS: &[Backend] = &[
         package: "milepost-store-s3",
         features: "s3",
         servers: &[("MILEPOST_TEST_S3_URL", Kind::S3)],
-        on_request: true,
         ..EMBEDDED
     },
     Backend {
         name: "folder",
         package: "milepost-store-s3",
         target: "conformance_folder",
-        on_request: true,
+        at_once: Some("3"),
         ..EMBEDDED
     },
     Backend {
@@ -90,6 +100,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
         target: "conformance_rgw",
         features: "s3",
         servers: &[("MILEPOST_TEST_RGW_URL", Kind::Radosgw)],
+        at_once: Some("4"),
         on_request: true,
     },
     Backend { name: "template", package: "milepost-store-template", ..EMBEDDED },
@@ -128,16 +139,17 @@ impl Backend {
     ///
     /// # Errors
     ///
-    /// As [`Backend::environment`].
+    /// As [`Backend::environment`], and when the program was not built.
     pub(crate) fn program(
         &self,
         workspace: &Workspace,
+        programs: &Programs,
         folder: &Path,
         servers: &Servers,
     ) -> anyhow::Result<Program> {
-        let arguments =
-            ["test", "--package", self.package, "--features", self.features, "--test", self.target];
-        let program = Program::cargo(&workspace.root, arguments).env("MILEPOST_REPORT", self.report(folder));
+        let program = programs.program(workspace, self)?.env("MILEPOST_REPORT", self.report(folder));
+        let threads = self.at_once.map(|count| ["--test-threads", count]);
+        let program = program.args(threads.into_iter().flatten());
         let environment = self.environment(servers)?;
         Ok(environment.into_iter().fold(program, |program, (name, value)| program.secret(name, value)))
     }

@@ -11,6 +11,7 @@ mod console;
 mod interrupt;
 mod matrix;
 mod package;
+mod programs;
 mod report;
 mod servers;
 mod steps;

@@ -21,6 +21,7 @@ pub(crate) struct Workspace {
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) version: String,
+    pub(crate) manifest_path: PathBuf,
     /// What it declares, or inherits.
     pub(crate) rust_version: Option<String>,
     /// The registries that it may go to; `None` is any, an empty list is nowhere.

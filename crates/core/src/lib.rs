@@ -81,6 +81,7 @@ mod outcome;
 mod owner;
 mod query;
 mod record;
+mod seen;
 mod store;
 
 pub use bytes::Bytes;
@@ -103,6 +104,7 @@ pub use outcome::{Failure, FailureKind, Finish, Outcome, Retain};
 pub use owner::{Owner, Process};
 pub use query::{At, Delete, Order, Query, Span};
 pub use record::{Blob, BlobInfo, NewRecord, Record, Snapshot};
+pub use seen::{Floor, Seen};
 pub use store::Store;
 
 /// A record's position in its run's log: 1-based and gapless. `0` is the origin, so a bound `after: 0` means

@@ -5,22 +5,33 @@ use std::sync::Arc;
 use milepost_core::{Error, ErrorKind, Operation, Result, Store};
 use milepost_layers::{GroupCommit, GroupCommitConfig};
 
-/// What the URL's schemes are, and by which feature of this crate each is had.
-const SCHEMES: &[(&str, &str)] = &[
-    ("memory", "memory"),
-    ("sqlite", "sqlite"),
-    ("postgres", "postgres"),
-    ("postgresql", "postgres"),
-    ("redis", "redis"),
-    ("rediss", "redis-tls"),
-    ("redis+cluster", "redis"),
-    ("rediss+cluster", "redis-tls"),
-    ("redis+sentinel", "redis-sentinel"),
-    ("redis+unix", "redis"),
-    ("s3", "s3"),
-    ("gs", "gcs"),
-    ("az", "azure"),
-    ("file", "folder"),
+/// The stores that URLs name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Backend {
+    Memory,
+    Sqlite,
+    Postgres,
+    Redis,
+    Objects,
+}
+
+/// The URL's schemes, and by which feature of this crate each is had. Where a store has several, it says itself which of its
+/// own features is off.
+const SCHEMES: &[(&str, &str, Backend)] = &[
+    ("memory", "memory", Backend::Memory),
+    ("sqlite", "sqlite", Backend::Sqlite),
+    ("postgres", "postgres", Backend::Postgres),
+    ("postgresql", "postgres", Backend::Postgres),
+    ("redis", "redis", Backend::Redis),
+    ("rediss", "redis-tls", Backend::Redis),
+    ("redis+cluster", "redis", Backend::Redis),
+    ("rediss+cluster", "redis-tls", Backend::Redis),
+    ("redis+sentinel", "redis-sentinel", Backend::Redis),
+    ("redis+unix", "redis", Backend::Redis),
+    ("s3", "s3", Backend::Objects),
+    ("gs", "gcs", Backend::Objects),
+    ("az", "azure", Backend::Objects),
+    ("file", "folder", Backend::Objects),
 ];
 
 /// Connects to the store that `url` names.
@@ -50,21 +61,21 @@ const SCHEMES: &[(&str, &str)] = &[
 /// unknown parameter, a wrong value. Whatever the store says when it cannot be reached.
 pub async fn connect(url: &str) -> Result<Arc<dyn Store>> {
     let (url, group_commit) = take_group_commit(url)?;
-    let store = open(&url).await?;
+    let (backend, store) = open(&url).await?;
     if group_commit && store.capabilities().supports_batch_commit() {
-        let in_flight = if is_embedded(&url) { 1 } else { SERVER_IN_FLIGHT };
-        let config = GroupCommitConfig { in_flight, ..GroupCommitConfig::default() };
+        let config = GroupCommitConfig { in_flight: in_flight(backend), ..GroupCommitConfig::default() };
         return Ok(Arc::new(GroupCommit::with_config(store, config)));
     }
     Ok(store)
 }
 
-/// How many batches are in flight at once where a server takes them: while one is on its way, the next are worked on.
-const SERVER_IN_FLIGHT: usize = 4;
-
-/// Whether the store writes by itself, one thing after another.
-fn is_embedded(url: &str) -> bool {
-    matches!(url.split_once(':'), Some(("memory" | "sqlite", _)))
+/// How many batches are in flight at once: while one is on its way to a server, the next are worked on; an embedded store
+/// writes by itself, one thing after another.
+fn in_flight(backend: Backend) -> usize {
+    match backend {
+        Backend::Memory | Backend::Sqlite => 1,
+        Backend::Postgres | Backend::Redis | Backend::Objects => 4,
+    }
 }
 
 /// Sets up the store that `url` names, so that [`connect`] finds it ready: idempotent, and safe from any number of
@@ -74,44 +85,16 @@ fn is_embedded(url: &str) -> bool {
 ///
 /// As [`connect`].
 pub async fn prepare(url: &str) -> Result<()> {
-    #[cfg(feature = "postgres")]
-    if is_postgres(url) {
-        let (url, _) = take_group_commit(url)?;
-        return milepost_store_postgres::PostgresStore::prepare(&url).await;
+    let (url, _) = take_group_commit(url)?;
+    match backend(&url)? {
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => milepost_store_postgres::PostgresStore::prepare(&url).await,
+        #[cfg(feature = "redis")]
+        Backend::Redis => milepost_store_redis::RedisStore::prepare(&url).await,
+        #[cfg(feature = "folder")]
+        Backend::Objects => milepost_store_s3::S3Store::prepare(&url).await,
+        _ => open(&url).await?.1.close().await,
     }
-    #[cfg(feature = "redis")]
-    if is_redis(url) {
-        let (url, _) = take_group_commit(url)?;
-        return milepost_store_redis::RedisStore::prepare(&url).await;
-    }
-    #[cfg(feature = "folder")]
-    if is_object_store(url) {
-        let (url, _) = take_group_commit(url)?;
-        return milepost_store_s3::S3Store::prepare(&url).await;
-    }
-    connect(url).await?.close().await
-}
-
-/// Whether the scheme is one of the PostgreSQL store's.
-#[cfg(feature = "postgres")]
-fn is_postgres(url: &str) -> bool {
-    matches!(url.split_once(':'), Some(("postgres" | "postgresql", _)))
-}
-
-/// Whether the scheme is one of those that the object store knows, the ones whose feature is off among them: it says so
-/// itself.
-#[cfg(feature = "folder")]
-fn is_object_store(url: &str) -> bool {
-    url.split_once(':').is_some_and(|(scheme, _)| matches!(scheme, "s3" | "gs" | "az" | "file"))
-}
-
-/// Whether the scheme is one of those that the Redis store knows, the ones whose feature is off among them: it says so
-/// itself.
-#[cfg(feature = "redis")]
-fn is_redis(url: &str) -> bool {
-    url.split_once(':').is_some_and(|(scheme, _)| {
-        SCHEMES.iter().any(|(known, feature)| *known == scheme && feature.starts_with("redis"))
-    })
 }
 
 fn config(message: impl Into<String>) -> Error {
@@ -135,46 +118,51 @@ fn take_group_commit(url: &str) -> Result<(String, bool)> {
     Ok((if others.is_empty() { base.to_owned() } else { format!("{base}?{others}") }, group_commit))
 }
 
-async fn open(url: &str) -> Result<Arc<dyn Store>> {
-    #[cfg(feature = "postgres")]
-    if is_postgres(url) {
-        return Ok(Arc::new(milepost_store_postgres::PostgresStore::connect(url).await?));
-    }
-    #[cfg(feature = "redis")]
-    if is_redis(url) {
-        return Ok(Arc::new(milepost_store_redis::RedisStore::connect(url).await?));
-    }
-    #[cfg(feature = "folder")]
-    if is_object_store(url) {
-        return Ok(Arc::new(milepost_store_s3::S3Store::connect(url).await?));
-    }
-    let scheme = url.split_once(':').map(|(scheme, _)| scheme);
-    match scheme {
+async fn open(url: &str) -> Result<(Backend, Arc<dyn Store>)> {
+    let backend = backend(url)?;
+    let store: Arc<dyn Store> = match backend {
         #[cfg(feature = "memory")]
-        Some("memory") => {
-            if url != "memory:" {
-                return Err(config("memory: takes no path and no parameters"));
-            }
-            Ok(Arc::new(milepost_store_memory::MemoryStore::new()))
-        }
+        Backend::Memory if url == "memory:" => Arc::new(milepost_store_memory::MemoryStore::new()),
+        #[cfg(feature = "memory")]
+        Backend::Memory => return Err(config("memory: takes no path and no parameters")),
         #[cfg(feature = "sqlite")]
-        Some("sqlite") => Ok(Arc::new(milepost_store_sqlite::SqliteStore::connect(url).await?)),
-        _ => Err(unknown(scheme)),
-    }
+        Backend::Sqlite => Arc::new(milepost_store_sqlite::SqliteStore::connect(url).await?),
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => Arc::new(milepost_store_postgres::PostgresStore::connect(url).await?),
+        #[cfg(feature = "redis")]
+        Backend::Redis => Arc::new(milepost_store_redis::RedisStore::connect(url).await?),
+        #[cfg(feature = "folder")]
+        Backend::Objects => Arc::new(milepost_store_s3::S3Store::connect(url).await?),
+        #[allow(unreachable_patterns, reason = "with every feature there is no other")]
+        _ => return Err(is_off(url)),
+    };
+    Ok((backend, store))
 }
 
-fn unknown(scheme: Option<&str>) -> Error {
-    let known: Vec<String> = SCHEMES.iter().map(|(scheme, _)| format!("{scheme}:")).collect();
-    let known = known.join(", ");
-    let Some(scheme) = scheme else {
-        return config(format!("a store's URL begins with its scheme, one of {known}"));
-    };
-    match SCHEMES.iter().find(|(known, _)| *known == scheme) {
-        Some((scheme, feature)) => config(format!(
-            "{scheme}: needs the feature {feature:?} of the crate milepost, which is off; add it in Cargo.toml"
-        )),
-        None => config(format!("unknown scheme {scheme:?}; the known ones are {known}")),
+/// The store of a URL's scheme, whether its feature is on or off.
+fn backend(url: &str) -> Result<Backend> {
+    if let Some((_, _, backend)) = named(url) {
+        return Ok(*backend);
     }
+    let known: Vec<String> = SCHEMES.iter().map(|(scheme, ..)| format!("{scheme}:")).collect();
+    let known = known.join(", ");
+    Err(match url.split_once(':') {
+        Some((scheme, _)) => config(format!("unknown scheme {scheme:?}; the known ones are {known}")),
+        None => config(format!("a store's URL begins with its scheme, one of {known}")),
+    })
+}
+
+fn named(url: &str) -> Option<&'static (&'static str, &'static str, Backend)> {
+    let (scheme, _) = url.split_once(':')?;
+    SCHEMES.iter().find(|(known, ..)| *known == scheme)
+}
+
+/// Why a store that there is cannot be had.
+fn is_off(url: &str) -> Error {
+    let (scheme, feature) = named(url).map_or(("", ""), |(scheme, feature, _)| (*scheme, *feature));
+    config(format!(
+        "{scheme}: needs the feature {feature:?} of the crate milepost, which is off; add it in Cargo.toml"
+    ))
 }
 
 #[cfg(test)]
@@ -196,14 +184,15 @@ mod tests {
 
     #[test]
     fn an_error_says_which_schemes_there_are_and_which_feature_is_off() {
-        for (scheme, says) in [
-            (None, "one of memory:, sqlite:"),
-            (Some("mysql"), "unknown scheme \"mysql\"; the known ones are memory:, sqlite:"),
-            (Some("memory"), "needs the feature \"memory\""),
+        for (url, says) in [
+            ("here", "one of memory:, sqlite:"),
+            ("mysql://here", "unknown scheme \"mysql\"; the known ones are memory:, sqlite:"),
         ] {
-            let error = unknown(scheme);
+            let error = backend(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.to_string().contains(says), "{error}");
         }
+        let off = is_off("gs://bucket");
+        assert!(off.to_string().contains("gs: needs the feature \"gcs\""), "{off}");
     }
 }

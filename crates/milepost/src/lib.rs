@@ -50,6 +50,7 @@
 //! | `redis-tls`, `redis-sentinel` | `rediss://…`, `redis+sentinel://…` | no |
 //! | `folder` | `file:///folder`, durable in a folder of small files | no |
 //! | `s3`, `gcs`, `azure` | `s3://…`, `gs://…`, `az://…`, durable in an object store; each gives `folder` too | no |
+//! | `aws` | `s3` with the credentials of Amazon's SDK, and buckets that are made | no |
 //! | `memory` | `memory:`, for tests | no |
 //!
 //! Features only add.

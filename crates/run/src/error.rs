@@ -99,6 +99,33 @@ impl fmt::Display for StepError {
 
 impl StdError for StepError {}
 
+/// A session that has failed. It is recorded, so the handler gets the same one after every crash.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SessionError {
+    pub(crate) session: String,
+    pub(crate) message: String,
+}
+
+impl SessionError {
+    /// The session's name.
+    pub fn session(&self) -> &str {
+        &self.session
+    }
+
+    /// Why it failed; what went wrong with the clean-up stands behind that.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for SessionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "session {:?} failed: {}", self.session, self.message)
+    }
+}
+
+impl StdError for SessionError {}
+
 /// What came for a wait cannot be read as what was waited for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WaitError {

@@ -62,6 +62,12 @@ pub(crate) enum Event {
     PhaseSaved { at: Place, round: u32, size: u64, state: Stored },
     /// A phase has finished, whatever was recorded inside of it.
     PhaseDone { at: Place, value: Stored },
+    /// A session's producer is ready; without `keeps`, the events of the attempts before count no more.
+    SessionBegan { at: Place, session: String, attempt: u32, keeps: bool },
+    /// A session's next event.
+    SessionSaid { at: Place, session: String, id: Option<String>, value: Stored },
+    /// A session's last event: it is whole, or has failed for this reason.
+    SessionEnded { at: Place, session: String, failure: Option<String> },
 }
 
 /// What was drawn.
@@ -121,6 +127,9 @@ impl Event {
             Event::PhaseBegan { .. } => "milepost/run.phase-began",
             Event::PhaseSaved { .. } => "milepost/run.phase-saved",
             Event::PhaseDone { .. } => "milepost/run.phase-done",
+            Event::SessionBegan { .. } => "milepost/run.session-began",
+            Event::SessionSaid { .. } => "milepost/run.session-said",
+            Event::SessionEnded { .. } => "milepost/run.session-ended",
         })
     }
 
@@ -131,9 +140,50 @@ impl Event {
             | Event::WaitDone { .. }
             | Event::ChildSettled { .. }
             | Event::PhaseSaved { .. }
-            | Event::PhaseDone { .. } => true,
+            | Event::PhaseDone { .. }
+            | Event::SessionEnded { .. } => true,
             Event::StepFailed { retry_at, .. } => retry_at.is_none(),
             _ => false,
+        }
+    }
+
+    /// Where in the handler it happened.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        match self {
+            Event::StepBegan { at, .. }
+            | Event::StepFailed { at, .. }
+            | Event::StepDone { at, .. }
+            | Event::StepReleased { at, .. }
+            | Event::Drawn { at, .. }
+            | Event::WaitBegan { at, .. }
+            | Event::WaitDone { at, .. }
+            | Event::PhaseBegan { at, .. }
+            | Event::PhaseSaved { at, .. }
+            | Event::PhaseDone { at, .. }
+            | Event::SessionBegan { at, .. }
+            | Event::SessionSaid { at, .. }
+            | Event::SessionEnded { at, .. }
+            | Event::ChildBegan { at, .. }
+            | Event::ChildRestarted { at, .. }
+            | Event::ChildSettled { at, .. }
+            | Event::Spent { at, .. } => Some(at),
+            Event::Reopened { .. }
+            | Event::Gate { .. }
+            | Event::Extended { .. }
+            | Event::Accounted { .. } => None,
+        }
+    }
+
+    /// Whether it still means something when the phase around it has finished: signals, children and books are the run's.
+    pub(crate) fn outlives_its_phase(&self) -> bool {
+        match self {
+            Event::WaitBegan { on, .. } => matches!(on, Waited::Signal(_)),
+            Event::WaitDone { value, .. } => value.is_some(),
+            Event::ChildBegan { .. }
+            | Event::ChildRestarted { .. }
+            | Event::ChildSettled { .. }
+            | Event::Spent { .. } => true,
+            _ => self.place().is_none(),
         }
     }
 
@@ -142,7 +192,8 @@ impl Event {
             Event::StepDone { value, .. }
             | Event::Drawn { value, .. }
             | Event::PhaseSaved { state: value, .. }
-            | Event::PhaseDone { value, .. } => Some(value),
+            | Event::PhaseDone { value, .. }
+            | Event::SessionSaid { value, .. } => Some(value),
             Event::WaitDone { value, .. } | Event::WaitBegan { default: value, .. } => value.as_ref(),
             Event::ChildSettled { end, .. } => end.value(),
             _ => None,

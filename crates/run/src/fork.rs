@@ -15,9 +15,10 @@ use serde_json::value::RawValue;
 
 use crate::{
     Ended, Handle, Runner,
+    base::Base,
     event::Event,
     log::Means,
-    meta::{Base, Bounds, Meta, describe, manifest},
+    meta::{Bounds, Meta, describe, manifest},
     open::{ask, input_of},
     place::Place,
     start::is_free,
@@ -206,7 +207,7 @@ impl Copy<'_> {
     async fn end(mut self, input: Box<RawValue>) -> Result<()> {
         let commit = self.commit();
         self.send(commit).await?;
-        let body = serde_json::to_vec(&Base::new(input)).unwrap_or_default();
+        let body = serde_json::to_vec(&Base::of_input(input)).unwrap_or_default();
         let commit = self.commit().snapshot(Snapshot::new(0, body)).release(Wake::now());
         self.send(commit).await
     }

@@ -1,10 +1,11 @@
 //! What a run's log says of each place of its handler, read once when the run is opened.
 
-use std::collections::{BTreeMap, HashMap, btree_map};
+use std::collections::{BTreeMap, btree_map};
 
 use milepost_core::{Cursor, Record, Result, Timestamp};
 
 use crate::{
+    base::{Base, Past},
     error::{FailureCause, StepError},
     event::{Draw, Event, Waited},
     place::Place,
@@ -19,11 +20,11 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct History {
     entries: BTreeMap<Place, Recorded>,
-    gates: HashMap<String, u32>,
+    gates: BTreeMap<String, u32>,
     /// The signals that came, each with its value.
-    signals: HashMap<String, Stored>,
+    signals: BTreeMap<String, Stored>,
     /// The last position of each scope of which something is recorded.
-    ends: HashMap<std::sync::Arc<str>, u32>,
+    ends: BTreeMap<std::sync::Arc<str>, u32>,
     /// The children, and the books. Kept over phases, for they are the run's.
     pub(crate) family: Family,
     /// How often the watchdog gave more time.
@@ -48,6 +49,7 @@ pub(crate) enum Entry {
     Drawn(Draw, Stored),
     Wait(Wait),
     Phase(Phase),
+    Session(Session),
     /// A branch of this key begins here.
     Branch(String),
     Child(Box<Kept>),
@@ -106,6 +108,19 @@ pub(crate) struct Phase {
     pub(crate) done: Option<Stored>,
 }
 
+/// What is recorded of a session.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) name: String,
+    pub(crate) attempt: u32,
+    /// The events, with the ids by which their producer knows them.
+    pub(crate) events: Vec<(Option<String>, Stored)>,
+    /// `Some` once it has ended: whole, or failed for a reason.
+    pub(crate) ended: Option<Result<(), String>>,
+    /// The newest record about it.
+    newest: Cursor,
+}
+
 impl Entry {
     /// For the message of a divergence.
     pub(crate) fn describe(&self) -> String {
@@ -115,6 +130,7 @@ impl Entry {
             Entry::Wait(Wait { on: Waited::Time, .. }) => "a wait for an instant".into(),
             Entry::Wait(Wait { on: Waited::Signal(name), .. }) => format!("a wait for signal {name:?}"),
             Entry::Phase(phase) => format!("phase {:?}", phase.name),
+            Entry::Session(session) => format!("session {:?}", session.name),
             Entry::Branch(key) => format!("branch {key:?}"),
             Entry::Child(kept) => {
                 format!("child {:?} of handler {:?}", kept.identity.key, kept.identity.name)
@@ -138,11 +154,30 @@ impl History {
     ///
     /// Those of [`Event::read`]. [`ErrorKind::Corrupt`]: a child ended that was never begun, or ended twice.
     pub(crate) fn read(&mut self, record: &Record) -> Result<()> {
-        self.cursor = record.cursor;
         self.weight += record.body.len() as u64;
-        if let Some((_, event)) = Event::read(record)? {
-            self.family.read(&event, record.cursor)?;
-            self.apply(event, record.at);
+        let event = Event::read(record)?.map(|(_, event)| event);
+        self.take_in(record.cursor, record.at, event)
+    }
+
+    /// Begins with what stands in for the records up to `through`.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub(crate) fn begin(&mut self, base: Base, through: Cursor) -> Result<()> {
+        self.weight = base.weight;
+        for Past { cursor, at, event } in base.events {
+            self.take_in(cursor, at, Some(event))?;
+        }
+        self.cursor = through;
+        Ok(())
+    }
+
+    fn take_in(&mut self, cursor: Cursor, at: Timestamp, event: Option<Event>) -> Result<()> {
+        self.cursor = cursor;
+        if let Some(event) = event {
+            self.family.read(&event, cursor)?;
+            self.apply(event, at);
         }
         Ok(())
     }
@@ -155,6 +190,7 @@ impl History {
                     self.family.reopen(place);
                     match self.entries.get_mut(place).map(|recorded| &mut recorded.entry) {
                         Some(Entry::Step(step)) => step.state = StepState::Released,
+                        Some(Entry::Session(session)) => session.ended = None,
                         Some(Entry::Child(kept)) => (kept.settled, kept.reopen) = (None, true),
                         _ => {}
                     }
@@ -217,7 +253,21 @@ impl History {
             }
             Event::PhaseDone { at, value } => {
                 self.skip(&at, |_| true);
-                self.phase(&at, |phase| phase.done = Some(value));
+                self.phase(&at, |phase| {
+                    *phase = Phase { round: 0, state: None, size: 0, done: Some(value), ..phase.clone() };
+                });
+            }
+            Event::SessionBegan { at, session, attempt, keeps } => self.session(at, session, |session| {
+                session.attempt = attempt;
+                if !keeps {
+                    session.events.clear();
+                }
+            }),
+            Event::SessionSaid { at, session, id, value } => {
+                self.session(at, session, |session| session.events.push((id, value)));
+            }
+            Event::SessionEnded { at, session, failure } => {
+                self.session(at, session, |session| session.ended = Some(failure.map_or(Ok(()), Err)));
             }
         }
     }
@@ -240,6 +290,18 @@ impl History {
     fn phase(&mut self, at: &Place, change: impl FnOnce(&mut Phase)) {
         if let Some(Recorded { entry: Entry::Phase(phase), .. }) = self.entries.get_mut(at) {
             change(phase);
+        }
+    }
+
+    /// Says something more of a session.
+    fn session(&mut self, at: Place, name: String, change: impl FnOnce(&mut Session)) {
+        if !self.entries.contains_key(&at) {
+            let (attempt, events, ended, newest) = Default::default();
+            self.enter(at.clone(), Entry::Session(Session { name, attempt, events, ended, newest }));
+        }
+        if let Some(Recorded { entry: Entry::Session(session), .. }) = self.entries.get_mut(&at) {
+            change(session);
+            session.newest = self.cursor;
         }
     }
 
@@ -322,7 +384,8 @@ impl History {
     /// The failures upon which the handler has not acted: those that a reopened run tries again.
     pub(crate) fn newest_failures(&self) -> Vec<Place> {
         let failed = self.entries.iter().filter(|(place, recorded)| match &recorded.entry {
-            Entry::Step(Step { state: StepState::Failed(..), newest, .. }) => !self.goes_on(place, *newest),
+            Entry::Step(Step { state: StepState::Failed(..), newest, .. })
+            | Entry::Session(Session { ended: Some(Err(_)), newest, .. }) => !self.goes_on(place, *newest),
             Entry::Child(kept) => match &kept.settled {
                 Some((cursor, end)) if end.is_failure() => !self.goes_on(place, *cursor),
                 _ => false,
@@ -376,5 +439,17 @@ impl History {
 
     pub(crate) fn receive(&mut self, name: &str, value: Stored) {
         self.signals.insert(name.into(), value);
+    }
+
+    /// Everything but its weight, for the test that a snapshot says the same as its records.
+    #[cfg(test)]
+    pub(crate) fn shown(mut self) -> String {
+        self.weight = 0;
+        self.entries.values_mut().for_each(|recorded| {
+            if let Entry::Phase(phase) = &mut recorded.entry {
+                phase.weight = 0;
+            }
+        });
+        format!("{self:?}")
     }
 }

@@ -51,6 +51,13 @@
 //! - No exactly-once effects: an [`Effect`] hands out the key and the [fence](milepost_core::Fence), as HTTP headers and
 //!   for a guarded SQL write, with which whoever receives the effect can refuse the second one and the older owner.
 //!
+//! # Long handlers
+//!
+//! A [phase](Run::phase) is a part of a handler that is finished once and for all: after a crash it gives its result, and
+//! nothing of what was recorded inside is read again. A [loop](Run::repeat) goes on from its newest saved state. Both leave
+//! snapshots, so that a resume reads little of a long log. An agent is a loop over its [transcript](chat). What a handler
+//! streams to others while it works is a [session](Run::session).
+//!
 //! # How a handler ends
 //!
 //! | it | the run |
@@ -85,12 +92,15 @@
 //! # What is written
 //!
 //! A step is two commits; records of steps that are in flight together share one. Heartbeats ride on commits, and a lease
-//! is only renewed by itself when its run is quiet. A resume reads the log once. Everything that is written is a record of
-//! a kind beginning with `milepost/run.`, whose body is JSON with a version of its format in it.
+//! is only renewed by itself when its run is quiet. A resume reads the log once, from the newest snapshot on. Everything
+//! that is written is a record of a kind beginning with `milepost/run.`, or a snapshot, whose body is JSON with a version of
+//! its format in it.
 //! Needs a tokio runtime.
 
 mod activity;
+mod base;
 mod canonical;
+pub mod chat;
 mod client;
 mod doubt;
 mod drive;
@@ -116,6 +126,7 @@ mod retry;
 mod run;
 mod runner;
 mod schedule;
+mod session;
 mod settings;
 mod signal;
 mod start;
@@ -123,6 +134,7 @@ mod step;
 mod step_run;
 mod stop;
 mod store_clock;
+mod subscribe;
 mod timer;
 mod token;
 mod tree;
@@ -132,7 +144,7 @@ mod watchdog;
 pub use doubt::{Answer, InDoubt};
 pub use effect::{Effect, SqlGuard};
 pub use ended::Ended;
-pub use error::{BoxError, FailureCause, Shutdown, StepError, WaitError};
+pub use error::{BoxError, FailureCause, SessionError, Shutdown, StepError, WaitError};
 pub use handle::Handle;
 pub use observe::Happened;
 pub use recover::Recovered;
@@ -140,11 +152,13 @@ pub use retry::Retry;
 pub use run::Run;
 pub use runner::Runner;
 pub use schedule::Schedule;
+pub use session::Session;
 pub use settings::Settings;
 pub use signal::Signal;
 pub use start::Start;
 pub use step::Step;
 pub use stop::shutdown_signal;
+pub use subscribe::{Streamed, StreamedEvent};
 pub use token::SignalToken;
 pub use tokio_util::sync::CancellationToken;
 pub use tree::{

@@ -16,7 +16,7 @@ use std::{
 use backon::{BackoffBuilder, ExponentialBuilder};
 use milepost_core::{
     Applied, Blob, Capabilities, Clash, Clock, Commit, Cursor, Error, ErrorKind, Fence, Finish, Head, Ids,
-    LeaseChange, NewRecord, Note, Refusal, Result, RunId, Store, Version, Wake,
+    LeaseChange, NewRecord, Note, Refusal, Result, RunId, Snapshot, Store, Version, Wake,
 };
 use tokio::sync::Mutex as AsyncMutex;
 use tracing::warn;
@@ -62,6 +62,8 @@ struct Queue {
     queued: u64,
     /// How many bytes were ever recorded for the run, as far as this process knows.
     weight: u64,
+    /// How many that were at the newest snapshot, and how large that is.
+    snapshot: (u64, u64),
     note: Option<Note>,
 }
 
@@ -70,6 +72,7 @@ struct Queue {
 pub(crate) struct Entry {
     records: Vec<NewRecord>,
     blobs: Vec<Blob>,
+    snapshot: Option<Snapshot>,
     take: Option<u64>,
     advances: bool,
 }
@@ -157,9 +160,32 @@ impl Log {
         self.queue().weight
     }
 
-    /// What was read of the run counts, too.
-    pub(crate) fn has_read(&self, weight: u64) {
-        self.queue().weight = weight;
+    /// What was read of the run counts, too: so many bytes of records, of which a snapshot stands for some.
+    pub(crate) fn has_read(&self, weight: u64, snapshot: (u64, u64)) {
+        let mut queue = self.queue();
+        (queue.weight, queue.snapshot) = (weight, snapshot);
+    }
+
+    /// Whether a snapshot is worth its while: the records behind the newest weigh as much as it does, and at least `floor`.
+    pub(crate) fn is_long(&self, floor: u64) -> bool {
+        let queue = self.queue();
+        let (weight, size) = queue.snapshot;
+        queue.weight.saturating_sub(weight) >= size.max(floor)
+    }
+
+    /// Queues a snapshot for the next commit, or, without one, waits for as much again before it is tried anew.
+    pub(crate) fn shorten(&self, snapshot: Option<Snapshot>) {
+        let size = snapshot.as_ref().map_or(0, |snapshot| snapshot.body.len() as u64);
+        if snapshot.is_some() {
+            self.push(Entry { snapshot, ..Entry::default() });
+        }
+        let mut queue = self.queue();
+        queue.snapshot = (queue.weight, size.max(queue.snapshot.1));
+    }
+
+    /// The newest record that is durable.
+    pub(crate) async fn cursor(&self) -> Cursor {
+        self.writer.lock().await.cursor
     }
 
     /// What a listing shows of the run from the next write on.
@@ -254,6 +280,9 @@ impl Log {
                 if !commit.blobs.iter().any(|carried| carried.name == blob.name) {
                     commit.blobs.push(blob.clone());
                 }
+            }
+            if entry.snapshot.is_some() {
+                commit.snapshot.clone_from(&entry.snapshot);
             }
             commit.take.extend(entry.take);
             commit.advances |= entry.advances;
@@ -351,7 +380,9 @@ impl Entry {
 
     fn size(&self) -> u64 {
         let records = self.records.iter().map(|record| record.body.len());
-        records.chain(self.blobs.iter().map(|blob| blob.body.len())).map(|size| size as u64).sum()
+        let blobs = self.blobs.iter().map(|blob| blob.body.len());
+        let snapshot = self.snapshot.iter().map(|snapshot| snapshot.body.len());
+        records.chain(blobs).chain(snapshot).map(|size| size as u64).sum()
     }
 }
 

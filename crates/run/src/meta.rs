@@ -38,21 +38,10 @@ pub(crate) struct Bounds {
 }
 
 /// An input of `null` is one.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Box<RawValue>>, D::Error> {
+pub(crate) fn given<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Box<RawValue>>, D::Error> {
     Box::deserialize(deserializer).map(Some)
-}
-
-/// The body of the snapshot at the origin of a run whose input is large.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Base {
-    v: u32,
-    pub(crate) input: Box<RawValue>,
-}
-
-impl Base {
-    pub(crate) fn new(input: Box<RawValue>) -> Self {
-        Self { v: 1, input }
-    }
 }
 
 /// Adds the meta to an info. Gives back an input that does not fit.

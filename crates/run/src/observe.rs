@@ -81,6 +81,25 @@ pub enum Happened {
         /// The phase's name.
         phase: String,
     },
+    /// The producer of a session is ready.
+    SessionBegan {
+        /// The session's name.
+        session: String,
+        /// The attempt, counted from 0 over all processes.
+        attempt: u32,
+    },
+    /// A session's final event is durable.
+    SessionEnded {
+        /// The session's name.
+        session: String,
+        /// Why it failed, if it did.
+        failure: Option<String>,
+    },
+    /// A session was answered from the log.
+    SessionReplayed {
+        /// The session's name.
+        session: String,
+    },
     /// This process does not drive it any more.
     Ended(Ended),
 }

@@ -4,19 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt;
 use milepost_core::{
-    Applied, At, Commit, Error, ErrorKind, Failure, FailureKind, Finish, Head, Open, Opened, Outcome,
-    Refusal, Result, Retain, RunId, Snapshot, Span, Store, Timestamp, Wake,
+    Applied, Commit, Error, ErrorKind, Failure, FailureKind, Finish, Head, Open, Opened, Outcome, Refusal,
+    Result, Retain, RunId, Snapshot, Span, Store, Timestamp, Wake,
 };
 use serde_json::value::RawValue;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::{
     Ended, Happened, Runner,
+    base::{self, Base},
     event::Event,
     history::History,
     inbox::Inbox,
     log::{End, Log, Means, pauses},
-    meta::{Base, Meta},
+    meta::Meta,
     run::{Core, Parts},
     runner::Shared,
     stop::Stop,
@@ -86,8 +87,8 @@ pub(crate) async fn enter(
         inbox.load(&head).await.map(|()| read)
     };
     match read.await {
-        Ok((history, input, meta)) => {
-            log.has_read(history.weight);
+        Ok(Reading { history, snapshot, input, meta }) => {
+            log.has_read(history.weight, snapshot);
             shared
                 .observers
                 .tell(run, || Happened::Opened { epoch: head.fence.epoch, cursor: history.cursor });
@@ -151,7 +152,7 @@ where
 async fn found(means: &Means, opened: Opened, base: Option<Box<RawValue>>) -> Result<Head> {
     let mut head = opened.head;
     let Some(input) = base.filter(|_| head.draft) else { return Ok(head) };
-    let body = serde_json::to_vec(&Base::new(input))
+    let body = serde_json::to_vec(&Base::of_input(input))
         .map_err(|error| Error::new(ErrorKind::Invalid, format!("the input has no form in JSON: {error}")))?;
     let commit = Commit::new(head.run.clone(), opened.fence, means.ids.operation(), head.version)
         .snapshot(Snapshot::new(0, body));
@@ -179,31 +180,50 @@ async fn end_as_poison(shared: &Shared, log: &Log, head: &Head) -> Result<Entere
     Ok(Entered::Finished(outcome))
 }
 
-async fn read(shared: &Shared, head: &Head) -> Result<(History, Box<RawValue>, Meta)> {
-    let store = &shared.means.store;
-    let meta = Meta::of(head)?;
-    let input = input_of(store, head).await?;
+/// What is recorded of a run, and of what size the snapshot is that it begins with.
+struct Reading {
+    history: History,
+    snapshot: (u64, u64),
+    input: Box<RawValue>,
+    meta: Meta,
+}
+
+async fn read(shared: &Shared, head: &Head) -> Result<Reading> {
+    let store = &*shared.means.store;
+    let mut meta = Meta::of(head)?;
+    let begins = !head.snapshots.is_empty() || meta.input.is_none();
+    let newest = async { if begins { base::newest(store, &head.run).await } else { Ok(None) } };
+    let (base, after, size) = match newest.await {
+        Ok(newest) => newest.unwrap_or_default(),
+        // The log is whole, and says the same.
+        Err(error) if error.kind() == ErrorKind::Undecodable && meta.input.is_some() && head.first <= 1 => {
+            warn!(run = %head.run, %error, "a snapshot cannot be read; the whole log is read instead");
+            Default::default()
+        }
+        Err(error) => return Err(error),
+    };
+    let input = meta.input.take().or_else(|| base.input.clone()).ok_or_else(|| {
+        Error::new(ErrorKind::Corrupt, "the run's input is not where its info says that it is")
+    })?;
+    let snapshot = (base.weight, size);
     let mut history = History::default();
-    let span = Span::all().until(head.cursor).incarnation(head.fence.incarnation);
+    history.begin(base, after)?;
+    let span = Span::after(after).until(head.cursor).incarnation(head.fence.incarnation);
     let mut records = store.stream(&head.run, span);
     while let Some(record) = records.try_next().await? {
         history.read(&record)?;
     }
-    Ok((history, input, meta))
+    Ok(Reading { history, snapshot, input, meta })
 }
 
 /// The input of a run.
 pub(crate) async fn input_of(store: &dyn Store, head: &Head) -> Result<Box<RawValue>> {
-    match Meta::of(head)?.input {
-        Some(input) => Ok(input),
-        None => Ok(base(store.snapshot(&head.run, At::Latest).await?)?.input),
-    }
-}
-
-fn base(snapshot: Option<Snapshot>) -> Result<Base> {
-    let missing = || Error::new(ErrorKind::Corrupt, "the run's input is not where its info says that it is");
-    serde_json::from_slice(&snapshot.ok_or_else(missing)?.body).map_err(|error| {
-        Error::new(ErrorKind::Undecodable, format!("the run's input cannot be read: {error}"))
+    let input = match Meta::of(head)?.input {
+        Some(input) => Some(input),
+        None => base::newest(store, &head.run).await?.and_then(|(base, ..)| base.input),
+    };
+    input.ok_or_else(|| {
+        Error::new(ErrorKind::Corrupt, "the run's input is not where its info says that it is")
     })
 }
 

@@ -11,13 +11,8 @@ use milepost_core::{Error, ErrorKind};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Happened, Run,
-    event::Event,
-    history::Entry,
-    place::Place,
-    run::Core,
-    stop::Halt,
-    value::{Encoded, Stored, decode},
+    Happened, Run, base::shorten, event::Event, history::Entry, place::Place, run::Core, stop::Halt,
+    value::Stored,
 };
 
 /// A loop's state is saved when the records since the last time weigh more, in bytes, than the state did, but not before
@@ -231,12 +226,7 @@ impl Phase<'_> {
         let core = self.core;
         let mut busy = core.activity.begin();
         core.admit(&mut busy).await;
-        let encoded = Encoded::of(value, core.inline()).and_then(|encoded| {
-            let read = decode(encoded.json())?;
-            core.check_size(&encoded)?;
-            Ok((read, encoded))
-        });
-        let (read, encoded) = match encoded {
+        let (read, encoded) = match core.encode(value) {
             Ok(both) => both,
             Err(error) => {
                 let message = format!("what {} returned cannot be recorded: {error}", self.asked());
@@ -247,6 +237,7 @@ impl Phase<'_> {
         let size = encoded.json().len() as u64;
         let (value, blobs) = encoded.split();
         core.log.write_entry(core.log.entry(&[event(value, size)]).blobs(blobs)).await;
+        shorten(core).await;
         (read, size)
     }
 }

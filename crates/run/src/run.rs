@@ -15,7 +15,7 @@ use milepost_core::{Fence, Note, RunId, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-pub(crate) use self::core::{Core, Parts};
+pub(crate) use self::core::{Core, Parts, load};
 use crate::{
     BoxError, Budget, Effect, Signal, SignalToken, Step,
     event::{Draw, Event},

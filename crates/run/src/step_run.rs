@@ -148,27 +148,17 @@ impl<T: Serialize + DeserializeOwned + Send> Step<'_, T> {
             },
         };
         match returned {
-            Ok(value) => self.encode(core, &value),
+            Ok(value) => match core.encode(&value) {
+                Ok((value, encoded)) => Attempted::Done(value, encoded),
+                Err(error) => {
+                    Attempted::Failed(FailureCause::Error, format!("its result cannot be recorded: {error}"))
+                }
+            },
             Err(error) if is_shutdown(&*error) => {
                 core.stop.halt(Halt::Released);
                 core.over(busy).await
             }
             Err(error) => Attempted::Failed(FailureCause::Error, describe(&*error)),
-        }
-    }
-
-    /// The result as the log will have it, so that the handler gets the same now as after a crash.
-    fn encode(&self, core: &Core, value: &T) -> Attempted<T> {
-        let encoded = Encoded::of(value, core.inline()).and_then(|encoded| {
-            let read = decode(encoded.json())?;
-            core.check_size(&encoded)?;
-            Ok((read, encoded))
-        });
-        match encoded {
-            Ok((value, encoded)) => Attempted::Done(value, encoded),
-            Err(error) => {
-                Attempted::Failed(FailureCause::Error, format!("its result cannot be recorded: {error}"))
-            }
         }
     }
 

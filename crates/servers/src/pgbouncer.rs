@@ -86,8 +86,8 @@ impl PgBouncer {
     }
 }
 
-/// Fewer server connections than clients, so that transactions of one client do move between them. sqlx sends
-/// `extra_float_digits`, which PgBouncer does not know.
+/// Fewer server connections than clients, so that transactions of one client do move between them. A server that is down is
+/// looked for each second, not each 15. sqlx sends `extra_float_digits`, which PgBouncer does not know.
 fn configuration(address: SocketAddr, behind: SocketAddr, users: &Path, prepares: bool) -> String {
     let prepared = if prepares { "max_prepared_statements = 200\n" } else { "" };
     format!(
@@ -102,6 +102,7 @@ fn configuration(address: SocketAddr, behind: SocketAddr, users: &Path, prepares
          pool_mode = transaction\n\
          default_pool_size = 20\n\
          max_client_conn = 1000\n\
+         server_login_retry = 1\n\
          ignore_startup_parameters = extra_float_digits\n\
          {prepared}",
         behind.ip(),

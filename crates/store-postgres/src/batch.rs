@@ -4,7 +4,9 @@
 use std::collections::HashSet;
 
 use futures_util::future::join_all;
-use milepost_core::{Applied, Clash, Commit, Committed, Error, ErrorKind, Operation, Refusal, Result, RunId};
+use milepost_core::{
+    Applied, Clash, Commit, Committed, Error, ErrorKind, Floor, Operation, Refusal, Result, RunId,
+};
 
 use crate::{
     answer::{self, Answer, nonsense},
@@ -13,7 +15,6 @@ use crate::{
     error::{corrupt, during},
     link::Call,
     row::Found,
-    seen::Floor,
     store::Inner,
     value::{Value, position},
 };
@@ -179,7 +180,7 @@ fn judge(inner: &Inner, commit: &Commit, floor: Floor, answer: Result<Answer>) -
         _ => {}
     }
     if let Some(row) = answer.row(run)? {
-        inner.seen.check(run, floor, &row, false)?;
+        inner.seen.check(run, floor, row.stand(), false)?;
     }
     Err(refusal(commit, answer)?)
 }

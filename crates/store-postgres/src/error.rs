@@ -122,14 +122,6 @@ pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the store has been closed")
 }
 
-/// The backend holds less of a run than it has acknowledged.
-pub(crate) fn set_back() -> Error {
-    Error::new(
-        ErrorKind::SetBack,
-        "the server holds an older state of the run than it has acknowledged: it was restored, or it failed over",
-    )
-}
-
 /// Says where an error occurred.
 pub(crate) fn during(operation: Operation, run: &RunId) -> impl Fn(Error) -> Error {
     move |error| error.during(BACKEND, operation, Some(run))

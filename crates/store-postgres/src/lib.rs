@@ -96,7 +96,6 @@ mod list;
 mod read;
 mod row;
 mod schema;
-mod seen;
 mod server;
 mod statements;
 mod store;

@@ -34,7 +34,7 @@ pub(crate) async fn head(inner: &Inner, run: &RunId) -> Result<Option<Head>> {
     let rows = ask(inner, &inner.statements.head, &[Value::text(run.as_str())]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let found = Found::read(run, Parts::read(&mut Columns::new(row))?)?;
-    inner.seen.check(run, floor, &found.row, false)?;
+    inner.seen.check(run, floor, found.row.stand(), false)?;
     Ok(Some(found.head))
 }
 
@@ -50,7 +50,7 @@ pub(crate) async fn snapshot(inner: &Inner, run: &RunId, at: At) -> Result<Optio
     let rows = ask(inner, &inner.statements.snapshot, &values).await?;
     let mut columns = Columns::new(rows.first().ok_or(Refusal::NotFound)?);
     let row = Row::read(&columns.bytes()?, run)?;
-    inner.seen.check(run, floor, &row, false)?;
+    inner.seen.check(run, floor, row.stand(), false)?;
     let gone = || corrupt("a snapshot is gone");
     if (Tally { count: columns.int()?, sum: columns.int()? }) != row.snapshots {
         return Err(gone());
@@ -78,7 +78,7 @@ pub(crate) async fn blob(inner: &Inner, run: &RunId, name: &Digest) -> Result<Op
     let rows = ask(inner, &inner.statements.blob, &values).await?;
     let mut columns = Columns::new(rows.first().ok_or(Refusal::NotFound)?);
     let row = Row::read(&columns.bytes()?, run)?;
-    inner.seen.check(run, floor, &row, false)?;
+    inner.seen.check(run, floor, row.stand(), false)?;
     let (checksum, body) = (columns.option_bytes()?, columns.option_bytes()?);
     let (Some(checksum), Some(body)) = (checksum, body) else {
         let whole = Tally { count: columns.int()?, sum: columns.int()? } == row.blobs;
@@ -105,7 +105,7 @@ pub(crate) async fn blobs(inner: &Inner, run: &RunId, after: Option<Digest>) -> 
         }
     }
     let row = found.ok_or(Refusal::NotFound)?;
-    inner.seen.check(run, floor, &row, false)?;
+    inner.seen.check(run, floor, row.stand(), false)?;
     page.sort_by_key(|info| info.name);
     Ok((row, page))
 }

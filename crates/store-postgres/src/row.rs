@@ -102,6 +102,11 @@ impl Row {
         Ok((row, id))
     }
 
+    /// What a handle remembers of it.
+    pub(crate) fn stand(&self) -> (Incarnation, Version) {
+        (self.fence.incarnation, self.version)
+    }
+
     /// Whether nothing will be added to it.
     pub(crate) fn is_finished(&self) -> bool {
         self.state != 0

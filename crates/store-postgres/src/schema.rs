@@ -22,11 +22,14 @@ const SOURCES: [&str; 6] = [
 const LOOK: &str = "SELECT to_regclass('{s}.milepost') IS NOT NULL";
 const READ: &str = "SELECT max(version) FROM {s}.milepost";
 
-/// Statements that are sent as one text are one transaction, and each of them sees what was committed before it began.
+/// Statements that are sent as one text are one transaction, and each of them sees what was committed before it began: if it
+/// reads the catalog's tables. `to_regclass` may answer from what its session has looked up before it waited for the lock.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('prepare {channel}', 0));\n";
 const GUARD: &str = "DO $guard$ BEGIN
-IF to_regclass('{s}.milepost') IS NULL THEN
-IF to_regnamespace('{s}') IS NULL THEN CREATE SCHEMA {s}; END IF;
+IF NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = 'milepost' AND '\"' || n.nspname || '\"' = '{s}') THEN
+IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE '\"' || n.nspname || '\"' = '{s}') THEN
+CREATE SCHEMA {s}; END IF;
 EXECUTE $tables$\n";
 const MARK: &str =
     "CREATE TABLE {s}.milepost (version bigint NOT NULL); INSERT INTO {s}.milepost VALUES ($1);

@@ -16,7 +16,7 @@ use futures_util::{StreamExt, stream};
 use milepost_core::{
     Applied, At, BlobInfo, BoxStream, Capabilities, Capability, Commit, Committed, Delete, Digest, Error,
     ErrorKind, Head, Limits, Message, NewMessage, Open, Opened, Operation, Query, Record, Renew, Result,
-    RunId, Sent, Snapshot, Span, Store,
+    RunId, Seen, Sent, Snapshot, Span, Store,
 };
 use tokio::sync::RwLock;
 
@@ -26,7 +26,6 @@ use crate::{
     follow::Followers,
     link::Link,
     list, read,
-    seen::Seen,
     server::Reached,
     statements::Statements,
     stream as pages, write,
@@ -82,7 +81,7 @@ impl Inner {
 
     /// A commit holds: its followers look, and its version is remembered.
     pub(crate) fn acknowledged(&self, commit: &Commit, committed: &Committed) {
-        self.seen.saw(&commit.run, commit.fence.incarnation, committed.version);
+        self.seen.saw(&commit.run, (commit.fence.incarnation, committed.version));
         if !committed.replayed {
             self.followers.notify(&commit.run);
         }

@@ -213,7 +213,7 @@ impl<T: Entry> Reader<T> {
         if *span.incarnation.get_or_insert(incarnation) != incarnation {
             return Err(Refusal::NotFound.into());
         }
-        self.inner.seen.check(&self.run, floor, &row, false)?;
+        self.inner.seen.check(&self.run, floor, row.stand(), false)?;
         page.sort_by_key(T::position);
         if span.reverse {
             page.reverse();

@@ -74,15 +74,15 @@ pub(crate) async fn open(inner: &Inner, run: &RunId, open: &Open) -> Result<Open
     }
     if code != answer::OK {
         let row = answer.row(run)?.ok_or_else(nonsense)?;
-        inner.seen.check(run, floor, &row, false).map_err(|lost| lost.with_applied(Applied::Maybe))?;
+        inner.seen.check(run, floor, row.stand(), false).map_err(|lost| lost.with_applied(Applied::Maybe))?;
         return Err(answer.refusal(run)?);
     }
     // 0 and 1: opened now, and created by that; 2 and 3: the answer of then, once more.
     let (again, created) = (kind >= 2, kind & 1 == 1);
     let Found { row, head } = answer.found(run)?;
-    if let Err(lost) = inner.seen.check(run, floor, &row, !again) {
+    if let Err(lost) = inner.seen.check(run, floor, row.stand(), !again) {
         // The run is open now, as it is: who was told may open it again and go on from there.
-        inner.seen.settle(run, &row);
+        inner.seen.settle(run, row.stand());
         return Err(lost.with_applied(Applied::Maybe));
     }
     inner.followers.notify(run);
@@ -101,7 +101,7 @@ pub(crate) async fn renew(inner: &Inner, run: &RunId, renew: &Renew) -> Result<(
     ];
     let answer = write(inner, &inner.statements.renew, &values).await?;
     let row = answer.row(run)?.ok_or_else(nonsense)?;
-    inner.seen.check(run, floor, &row, false).map_err(|lost| lost.with_applied(Applied::Maybe))?;
+    inner.seen.check(run, floor, row.stand(), false).map_err(|lost| lost.with_applied(Applied::Maybe))?;
     if answer.code == answer::OK { Ok(()) } else { Err(answer.refusal(run)?) }
 }
 
@@ -121,7 +121,7 @@ pub(crate) async fn send(inner: &Inner, run: &RunId, message: &NewMessage) -> Re
     ];
     let answer = write(inner, &inner.statements.send, &values).await?;
     let row = answer.row(run)?.ok_or_else(nonsense)?;
-    inner.seen.check(run, floor, &row, false).map_err(|lost| lost.with_applied(Applied::Maybe))?;
+    inner.seen.check(run, floor, row.stand(), false).map_err(|lost| lost.with_applied(Applied::Maybe))?;
     match answer.code {
         answer::OK => {
             inner.followers.notify(run);
@@ -159,6 +159,6 @@ pub(crate) async fn delete(inner: &Inner, run: &RunId, guard: Delete) -> Result<
         return Ok(answer.a == 1);
     }
     let row = answer.row(run)?.ok_or_else(nonsense)?;
-    inner.seen.check(run, floor, &row, false)?;
+    inner.seen.check(run, floor, row.stand(), false)?;
     Err(answer.refusal(run)?)
 }

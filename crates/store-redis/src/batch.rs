@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use futures_util::future::join_all;
-use milepost_core::{Applied, Clash, Commit, Committed, Error, ErrorKind, Operation, Refusal, Result, RunId};
+use milepost_core::{
+    Applied, Clash, Commit, Committed, Error, ErrorKind, Floor, Operation, Refusal, Result, RunId,
+};
 use redis::Value;
 
 use crate::{
@@ -15,7 +17,6 @@ use crate::{
     link::Call,
     row::{Found, Row},
     scripts,
-    seen::Floor,
     store::Inner,
 };
 
@@ -174,7 +175,7 @@ fn appended(inner: &Inner, commit: &Commit, next: Known, done: bool) -> Verdict 
     }
     let committed = next.committed();
     inner.known.learn(&commit.run, next.into());
-    inner.seen.saw(&commit.run, commit.fence.incarnation, committed.version);
+    inner.seen.saw(&commit.run, (commit.fence.incarnation, committed.version));
     inner.followers.notify(&commit.run);
     Some(committed)
 }
@@ -186,7 +187,7 @@ fn judge(inner: &Inner, sent: &Sent<'_>, mut answer: Answer) -> Result<Verdict> 
         answer::OK | answer::REPLAYED => {
             let replayed = answer.code == answer::REPLAYED;
             let committed = Committed { version: answer.unsigned()?, cursor: answer.unsigned()?, replayed };
-            inner.seen.saw(run, commit.fence.incarnation, committed.version);
+            inner.seen.saw(run, (commit.fence.incarnation, committed.version));
             if !replayed {
                 match answer.bytes().and_then(|stored| Row::read(&sent.keys, &stored)) {
                     Ok(row) => inner.known.read(run, &row),
@@ -200,7 +201,7 @@ fn judge(inner: &Inner, sent: &Sent<'_>, mut answer: Answer) -> Result<Verdict> 
         answer::ID_REUSED => Err(Refusal::IdReused.into()),
         answer::FENCED => {
             let row = Row::read(&sent.keys, &answer.bytes()?)?;
-            inner.seen.check(run, sent.floor, &row, false)?;
+            inner.seen.check(run, sent.floor, row.stand(), false)?;
             Err(Refusal::Fenced { current: row.fence }.into())
         }
         _ => Err(refusal(inner, sent, answer)?),
@@ -211,7 +212,7 @@ fn judge(inner: &Inner, sent: &Sent<'_>, mut answer: Answer) -> Result<Verdict> 
 fn refusal(inner: &Inner, sent: &Sent<'_>, mut answer: Answer) -> Result<Error> {
     let commit = sent.commit;
     let Found { row, head, .. } = Found::read(&sent.keys, &commit.run, &mut answer)?;
-    inner.seen.check(&commit.run, sent.floor, &row, false)?;
+    inner.seen.check(&commit.run, sent.floor, row.stand(), false)?;
     let number = answer.unsigned()?;
     let index = usize::try_from(number).unwrap_or(0).saturating_sub(1);
     let clash = match answer.code {

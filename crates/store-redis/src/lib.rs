@@ -121,7 +121,6 @@ mod pack;
 mod read;
 mod row;
 mod scripts;
-mod seen;
 mod server;
 mod store;
 mod stream;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use milepost_core::{At, BlobInfo, Digest, Head, Refusal, Result, RunId, Snapshot};
+use milepost_core::{At, BlobInfo, Digest, Floor, Head, Refusal, Result, RunId, Snapshot};
 
 use redis::Value;
 
@@ -15,7 +15,6 @@ use crate::{
     link::Call,
     row::{Found, Row},
     scripts::{self, Script},
-    seen::Floor,
     store::Inner,
 };
 
@@ -42,7 +41,7 @@ pub(crate) async fn read(
         return Ok(None);
     }
     let row = Row::read(&inner.keys(run), &answer.bytes()?)?;
-    inner.seen.check(run, floor, &row, false)?;
+    inner.seen.check(run, floor, row.stand(), false)?;
     Ok(Some(Read { row, answer }))
 }
 
@@ -89,7 +88,7 @@ pub(crate) async fn heads(inner: &Inner, runs: &[RunId]) -> Result<Vec<Option<He
                 let at = group.pop_front().ok_or_else(damaged)?;
                 let Some(mut answer) = found(answer)? else { continue };
                 let found = Found::read(&keys[at], &runs[at], &mut answer)?;
-                inner.seen.check(&runs[at], floors[at], &found.row, false)?;
+                inner.seen.check(&runs[at], floors[at], found.row.stand(), false)?;
                 heads[at] = Some(found.head);
             }
         }
@@ -102,7 +101,7 @@ pub(crate) async fn head(inner: &Inner, run: &RunId) -> Result<Option<Head>> {
     let (keys, floor) = (inner.keys(run), inner.seen.floor(run));
     let Some(mut answer) = parts(inner, &keys).await? else { return Ok(None) };
     let found = Found::read(&keys, run, &mut answer)?;
-    inner.seen.check(run, floor, &found.row, false)?;
+    inner.seen.check(run, floor, found.row.stand(), false)?;
     Ok(Some(found.head))
 }
 

@@ -125,6 +125,11 @@ impl Row {
         unpack(raw.clone(), packed.into(), times).ok_or_else(damaged)
     }
 
+    /// What a handle remembers of it.
+    pub(crate) fn stand(&self) -> (Incarnation, Version) {
+        (self.fence.incarnation, self.version)
+    }
+
     /// Whether nothing will be added to it.
     pub(crate) fn is_finished(&self) -> bool {
         self.state != 0

@@ -15,7 +15,7 @@ use futures_util::{StreamExt, stream};
 use milepost_core::{
     Applied, At, BlobInfo, BoxStream, Capabilities, Capability, Commit, Committed, Delete, Digest,
     Durability, Error, ErrorKind, Head, Limits, Message, NewMessage, Open, Opened, Operation, Query, Record,
-    Renew, Result, RunId, Sent, Snapshot, Span, Store, Timestamp,
+    Renew, Result, RunId, Seen, Sent, Snapshot, Span, Store, Timestamp,
 };
 use tokio::sync::RwLock;
 
@@ -28,7 +28,6 @@ use crate::{
     link::Link,
     list, read,
     row::LARGEST,
-    seen::Seen,
     server::MIN_TTL,
     stream as pages, write,
 };

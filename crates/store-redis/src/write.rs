@@ -1,21 +1,19 @@
 //! Opens, renewals, messages and deletions: packed for their scripts, and what those say.
 
 use milepost_core::{
-    Applied, Checksum, Clash, Delete, Error, ErrorKind, Incarnation, Mode, NewMessage, Open, Opened, Refusal,
-    Renew, Result, RunId, Sent, Takeover,
+    Applied, Checksum, Clash, Delete, Error, ErrorKind, Floor, Incarnation, Mode, NewMessage, Open, Opened,
+    Refusal, Renew, Result, RunId, Sent, Takeover,
 };
 
 use crate::{
     answer::{self, Answer},
     entry::pack_message,
-    error::set_back,
     layout::Keys,
     link::Call,
     pack::Packer,
     read,
     row::{Found, Row, Told, pack_fence, pack_info, pack_note, position, span},
     scripts::{self, Script},
-    seen::Floor,
     store::Inner,
 };
 
@@ -65,10 +63,10 @@ pub(crate) async fn open(inner: &Inner, run: &RunId, open: Open) -> Result<Opene
     }
     let Found { row, head, created } = Found::read(&keys, run, &mut answer)?;
     let opened_anew = answer.code == answer::OK && answer.number()? == 0;
-    if let Err(lost) = inner.seen.check(run, floor, &row, opened_anew) {
+    if let Err(lost) = inner.seen.check(run, floor, row.stand(), opened_anew) {
         if answer.code == answer::OK {
             // The run is open now, as it is: who was told may open it again and go on from there.
-            inner.seen.settle(run, &row);
+            inner.seen.settle(run, row.stand());
         }
         return Err(lost.with_applied(Applied::Maybe));
     }
@@ -108,7 +106,10 @@ pub(crate) async fn renew(inner: &Inner, run: &RunId, renew: Renew) -> Result<()
         answer::FINISHED => Err(refusal(inner, run, &keys, floor, answer)?),
         code => {
             let row = Row::read(&keys, &answer.bytes()?)?;
-            inner.seen.check(run, floor, &row, false).map_err(|_| set_back().with_applied(Applied::Maybe))?;
+            inner
+                .seen
+                .check(run, floor, row.stand(), false)
+                .map_err(|lost| lost.with_applied(Applied::Maybe))?;
             match code {
                 answer::OK => {
                     inner.known.read(run, &row);
@@ -124,7 +125,7 @@ pub(crate) async fn renew(inner: &Inner, run: &RunId, renew: Renew) -> Result<()
 /// A refusal that comes with the head.
 fn refusal(inner: &Inner, run: &RunId, keys: &Keys, floor: Floor, mut answer: Answer) -> Result<Error> {
     let Found { row, head, .. } = Found::read(keys, run, &mut answer)?;
-    inner.seen.check(run, floor, &row, false)?;
+    inner.seen.check(run, floor, row.stand(), false)?;
     let clash = match answer.code {
         answer::FINISHED => {
             let outcome = head.outcome.ok_or_else(|| answer.nonsense())?;
@@ -150,7 +151,10 @@ pub(crate) async fn send(inner: &Inner, run: &RunId, message: NewMessage) -> Res
         answer::FINISHED => Err(refusal(inner, run, &keys, floor, answer)?),
         code => {
             let row = Row::read(&keys, &answer.bytes()?)?;
-            inner.seen.check(run, floor, &row, false).map_err(|_| set_back().with_applied(Applied::Maybe))?;
+            inner
+                .seen
+                .check(run, floor, row.stand(), false)
+                .map_err(|lost| lost.with_applied(Applied::Maybe))?;
             let number = answer.unsigned()?;
             match code {
                 answer::OK => {

@@ -95,6 +95,7 @@ impl S3Config {
     /// | `allow_http` | all but `file` | `1`, `0`: whether the endpoint may be without TLS | `0` |
     /// | `region` | `s3` | | `AWS_REGION`, `us-east-1` |
     /// | `access_key_id`, `secret_access_key`, `session_token` | `s3` | | the environment and the machine's role |
+    /// | `create_bucket` | `s3` | `1`, `0`: whether the bucket is made if it is not there; needs the feature `aws` | `0` |
     /// | `virtual_hosted` | `s3` | `1`, `0`: whether the bucket is part of the host's name | `0` with an endpoint |
     /// | `service_account` | `gs` | the path of a key file | the environment and the machine's role |
     /// | `account`, `access_key` | `az` | | the environment and the machine's role |

@@ -31,8 +31,9 @@
 //!
 //! A URL ([`S3Config::from_url`] lists schemes and parameters) or the builder methods of [`S3Config`]. The features `s3`, `gcs` and
 //! `azure` give the services; a local folder is always there. A place is made ready once, by [`S3Store::prepare`] or
-//! `prepare=1` in the URL; until then connecting is [`ErrorKind::NotPrepared`]. The bucket has to be there. A folder makes
-//! itself ready.
+//! `prepare=1` in the URL; until then connecting is [`ErrorKind::NotPrepared`]. The bucket has to be there, or is made with
+//! `create_bucket=1`. A folder makes itself ready. With the feature `aws` Amazon's SDK says region and credentials of S3 where the
+//! URL does not: profiles, logins, processes and roles; without it they come from the environment and the machine's role.
 //!
 //! # How a run is stored
 //!
@@ -90,6 +91,8 @@
 //! [`ErrorKind::Corrupt`]: milepost_core::ErrorKind::Corrupt
 //! [`ErrorKind::NotPrepared`]: milepost_core::ErrorKind::NotPrepared
 
+#[cfg(feature = "aws")]
+mod aws;
 mod config;
 mod create;
 mod entry;

@@ -25,6 +25,7 @@ pub(crate) struct Address {
     allow_http: bool,
     timeout: Duration,
     access: Access,
+    create_bucket: bool,
 }
 
 /// With what the service is asked. What is not given comes from the environment.
@@ -83,7 +84,13 @@ impl Address {
             return Err(config("the endpoint is without TLS: use https://, or add allow_http=1 to the URL"));
         }
         let timeout = parsed.duration("timeout")?.unwrap_or(TIMEOUT);
-        Ok(Self { kind, bucket, prefix, endpoint, allow_http, timeout, access })
+        let create_bucket = kind == Kind::S3 && parsed.flag("create_bucket")?.unwrap_or(false);
+        if create_bucket && cfg!(not(feature = "aws")) {
+            return Err(config(
+                "create_bucket=1 needs the feature \"aws\": enable it, or make the bucket first",
+            ));
+        }
+        Ok(Self { kind, bucket, prefix, endpoint, allow_http, timeout, access, create_bucket })
     }
 
     pub(crate) fn push(&mut self, prefix: &str) {
@@ -117,7 +124,7 @@ impl Address {
         // Another provider that the program has installed is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let time = Arc::new(ServerTime::default());
-        let client = self.client(Timed::new(time.clone()))?;
+        let client = self.client(Timed::new(time.clone())).await?;
         Ok(Remote::new(client, &self.prefix, time))
     }
 
@@ -134,10 +141,10 @@ impl Address {
         RetryConfig { backoff: BackoffConfig::default(), max_retries: 0, retry_timeout: self.timeout }
     }
 
-    fn client(&self, timed: Timed) -> Result<Client> {
+    async fn client(&self, timed: Timed) -> Result<Client> {
         match self.kind {
             #[cfg(feature = "s3")]
-            Kind::S3 => self.s3(timed),
+            Kind::S3 => self.s3(timed).await,
             #[cfg(feature = "gcs")]
             Kind::Gcs => self.gcs(timed),
             #[cfg(feature = "azure")]
@@ -147,7 +154,7 @@ impl Address {
     }
 
     #[cfg(feature = "s3")]
-    fn s3(&self, timed: Timed) -> Result<Client> {
+    async fn s3(&self, timed: Timed) -> Result<Client> {
         use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 
         let Access { region, virtual_hosted, id, secret, token, .. } = &self.access;
@@ -159,6 +166,10 @@ impl Address {
             .with_virtual_hosted_style_request(virtual_hosted.unwrap_or(self.endpoint.is_none()))
             .with_http_connector(timed)
             .with_retry(self.no_retries());
+        #[cfg(feature = "aws")]
+        if id.is_none() || self.create_bucket {
+            builder = self.sdk(builder).await?;
+        }
         if let Some(region) = region {
             builder = builder.with_region(region);
         }
@@ -172,6 +183,29 @@ impl Address {
             builder = builder.with_token(token);
         }
         Client::of(builder.build())
+    }
+
+    /// What the SDK knows and does: the region, the credentials unless the URL has some, and the bucket if it is to be made.
+    #[cfg(feature = "aws")]
+    async fn sdk(
+        &self,
+        mut builder: object_store::aws::AmazonS3Builder,
+    ) -> Result<object_store::aws::AmazonS3Builder> {
+        let Access { region, id, secret, token, .. } = &self.access;
+        let sdk = crate::aws::load(region.clone()).await;
+        if self.create_bucket {
+            let given =
+                id.as_deref().zip(secret.as_deref()).map(|(id, secret)| (id, secret, token.as_deref()));
+            let bucket = crate::aws::Bucket { name: &self.bucket, endpoint: self.endpoint.as_deref(), given };
+            bucket.ensure(&sdk).await?;
+        }
+        if let Some(region) = sdk.region() {
+            builder = builder.with_region(region.as_ref());
+        }
+        Ok(match crate::aws::Chain::of(&sdk) {
+            Some(chain) if id.is_none() => builder.with_credentials(Arc::new(chain)),
+            _ => builder,
+        })
     }
 
     #[cfg(feature = "gcs")]

@@ -2,16 +2,14 @@
 
 use super::Context;
 use crate::conformance::Backend;
+use crate::programs::Programs;
 use crate::report::Report;
 use crate::tally::Tally;
 use crate::{conformance, matrix as readme};
 
 /// The kit on each backend; a target that would never be run is a failure too.
 pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<Tally> {
-    let mut sum = Tally::default();
-    for backend in context.backends {
-        sum += on(context, backend)?;
-    }
+    let mut sum = on(context, context.backends)?;
     for forgotten in conformance::forgotten(context.workspace) {
         context.problem(format!("{forgotten} has a conformance target and is in no table of backends"));
         sum += Tally::check(false);
@@ -19,23 +17,28 @@ pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<Tally> {
     Ok(sum)
 }
 
-/// The kit on one backend. A server that cannot be had fails this backend and leaves the others to be tried.
-fn on(context: &mut Context<'_>, backend: &Backend) -> anyhow::Result<Tally> {
-    match backend.program(context.workspace, context.folder, context.servers) {
-        Ok(program) => context.counted(program, conformance::tally),
-        Err(error) => {
-            context.problem(format!("{}: {error:#}", backend.name));
-            Ok(Tally::check(false))
-        }
+/// The kit on these backends. A server that cannot be had fails its backend and leaves the others to be tried.
+fn on(context: &mut Context<'_>, backends: &[&Backend]) -> anyhow::Result<Tally> {
+    let mut sum = Tally::default();
+    let programs = Programs::build(context.workspace, backends, |build| context.succeeds(build))?;
+    for backend in backends {
+        sum += match backend.program(context.workspace, &programs, context.folder, context.servers) {
+            Ok(program) => context.counted(program, conformance::tally)?,
+            Err(error) => {
+                context.problem(format!("{}: {error:#}", backend.name));
+                Tally::check(false)
+            }
+        };
     }
+    Ok(sum)
 }
 
 /// Compares the README with the reports that [`run`] left, or with new ones when it was not asked for.
 pub(super) fn matrix(context: &mut Context<'_>) -> anyhow::Result<Tally> {
-    for backend in context.backends {
-        if Report::read(&backend.report(context.folder)).is_err() {
-            on(context, backend)?;
-        }
+    let unreported = |backend: &&&Backend| Report::read(&backend.report(context.folder)).is_err();
+    let missing: Vec<&Backend> = context.backends.iter().filter(unreported).copied().collect();
+    if !missing.is_empty() {
+        on(context, &missing)?;
     }
     let up_to_date = readme::is_up_to_date(context.workspace, context.folder)?;
     if !up_to_date {

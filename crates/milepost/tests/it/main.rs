@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+#[cfg(feature = "run")]
+mod agents;
 mod budget;
 mod example;
 mod examples_kill;

@@ -6,8 +6,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use milepost_core::{Error, ErrorKind, Incarnation, Note, Result, RunId};
-use serde::de::DeserializeOwned;
+use milepost_core::{Error, ErrorKind, Incarnation, Note, Result, RunId, Store};
+use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -134,14 +134,7 @@ impl Core {
 
     /// Reads a recorded value.
     pub(crate) async fn load<T: DeserializeOwned>(&self, value: &Stored) -> Result<T> {
-        match value {
-            Stored::Json(json) => decode(json.get().as_bytes()),
-            Stored::Blob(name) => match self.log.means().store.blob(&self.id, name).await? {
-                Some(body) if milepost_core::Digest::of(&body) == *name => decode(&body),
-                Some(_) => Err(corrupt(format!("blob {name} is not what its name says"))),
-                None => Err(corrupt(format!("the log names blob {name}, which is not there"))),
-            },
-        }
+        load(&*self.log.means().store, &self.id, value).await
     }
 
     /// Reads a recorded value that the handler asked for; for ever waits, the run being over, if that cannot be.
@@ -171,6 +164,21 @@ impl Core {
     pub(crate) fn inline(&self) -> usize {
         let blobs = self.log.capabilities().supports_blobs();
         if blobs { self.settings.inline } else { usize::MAX }
+    }
+
+    /// A value as the log will have it, so that the handler gets the same now as after a crash.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, `Undecodable`: it has no form in JSON, or none that is read back. `TooLarge`: no commit can carry it.
+    pub(crate) fn encode<T>(&self, value: &T) -> Result<(T, Encoded)>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let encoded = Encoded::of(value, self.inline())?;
+        let read = decode(encoded.json())?;
+        self.check_size(&encoded)?;
+        Ok((read, encoded))
     }
 
     /// Refuses a value that no commit can carry.
@@ -241,6 +249,18 @@ impl Draw {
             Draw::Random => "a random number",
             Draw::Budget => "its budget",
         }
+    }
+}
+
+/// Reads a recorded value of a run.
+pub(crate) async fn load<T: DeserializeOwned>(store: &dyn Store, run: &RunId, value: &Stored) -> Result<T> {
+    match value {
+        Stored::Json(json) => decode(json.get().as_bytes()),
+        Stored::Blob(name) => match store.blob(run, name).await? {
+            Some(body) if milepost_core::Digest::of(&body) == *name => decode(&body),
+            Some(_) => Err(corrupt(format!("blob {name} is not what its name says"))),
+            None => Err(corrupt(format!("the log names blob {name}, which is not there"))),
+        },
     }
 }
 

@@ -7,80 +7,21 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
     process::{Command, Output},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use milepost_core::{Commit, Committed, Error, ErrorKind, Operation, Result, Store, Timestamp};
-use milepost_layers::{Layer, forward_store};
+use milepost_core::{Store, Timestamp};
 use milepost_run::{Retry, Uuid};
 use milepost_store_sqlite::SqliteStore;
 use serde::{Deserialize, Serialize};
 
-use crate::support::{Run, World, *};
+use crate::{
+    deadly::Deadly,
+    support::{Run, World, *},
+};
 
 const RUN: &str = "scripted";
-
-/// A store that kills its process at the k-th write, before or after it.
-#[derive(Debug)]
-struct Deadly<S> {
-    inner: S,
-    writes: AtomicU64,
-    at: u64,
-    after: bool,
-}
-
-impl<S> Deadly<S> {
-    fn die(&self) {
-        let me = std::process::id().to_string();
-        Command::new("kill").args(["-9", &me]).status().unwrap();
-        loop {
-            std::thread::park();
-        }
-    }
-}
-
-impl<S: Store> Layer for Deadly<S> {
-    type Inner = S;
-
-    fn inner(&self) -> &S {
-        &self.inner
-    }
-
-    async fn around<T: Send>(
-        &self,
-        operation: Operation,
-        _: Option<&RunId>,
-        work: impl Future<Output = Result<T>> + Send,
-    ) -> Result<T> {
-        let writes = matches!(operation, Operation::Open | Operation::Commit | Operation::Send);
-        if !writes {
-            return work.await;
-        }
-        let deadly = self.writes.fetch_add(1, Ordering::SeqCst) + 1 == self.at;
-        if deadly && !self.after {
-            self.die();
-        }
-        let answer = work.await;
-        if deadly {
-            self.die();
-        }
-        answer
-    }
-}
-
-forward_store! {
-    impl<S: Store> Store for Deadly<S>;
-    forward capabilities, open, commit, renew, send, delete, head, snapshot, stream, inbox, blob, blobs, list, close;
-
-    async fn commit_many(&self, commits: Vec<Commit>) -> Vec<Result<Committed>> {
-        // The run loop commits one by one.
-        commits.iter().map(|_| Err(Error::new(ErrorKind::Other, "a batch"))).collect()
-    }
-}
 
 /// What the scripted run returns.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -190,7 +131,7 @@ fn child() {
     runtime.block_on(async {
         let store = SqliteStore::connect(url).await.unwrap();
         let (at, after) = (at.parse().unwrap(), after == "true");
-        let deadly = Deadly { inner: store.clone(), writes: AtomicU64::new(0), at, after };
+        let deadly = Deadly::new(store.clone(), at, after);
         let runner = Runner::new(deadly).settings(brisk().linger(Duration::from_secs(60)).poison_after(1000));
         let runner = runner.handler("scripted", scripted);
         let start = runner.start(id(RUN), "scripted", &port).or_resume().await.unwrap();

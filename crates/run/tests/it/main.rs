@@ -4,18 +4,23 @@
 
 mod support;
 
+mod agents;
 mod budget;
+mod deadly;
+mod deaths;
 mod draws;
 mod faults;
 mod finalize;
 mod fork;
 mod golden;
+mod golden_phases;
 mod golden_tree;
 mod guard;
 mod kill;
 mod parallel;
 mod phases;
 mod recover;
+mod sessions;
 mod slices;
 mod steps;
 mod tree;

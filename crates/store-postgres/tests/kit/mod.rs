@@ -123,6 +123,20 @@ async fn with_server(scope: Scope, way: Way, act: fn(&Postgres) -> anyhow::Resul
     tokio::task::spawn_blocking(move || act(&server)).await.map_err(failed)?.map_err(setup)
 }
 
+/// Restarts a scope's server, and waits until it is reached: a pooler looks for it only now and then.
+async fn restart(scope: Scope, way: Way) -> Result<()> {
+    with_server(scope.clone(), way, |server| server.restart()).await?;
+    let mut attempts = 0;
+    while let Err(error) = beside(&scope, way, "SELECT 1".to_owned()).await {
+        attempts += 1;
+        if attempts > 100 {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
 pub(crate) fn backend(name: &'static str, way: Way) -> Harness {
     let connect = move |scope: Scope| async move {
         let config = PostgresConfig::from_url(&url(&scope, way).await?)?.schema(scope.name())?;
@@ -140,7 +154,7 @@ pub(crate) fn backend(name: &'static str, way: Way) -> Harness {
         .with_removal(move |scope, part| parts::remove(scope, part, way))
         .with_server(
             move |scope| with_server(scope, way, |server| server.kill()),
-            move |scope| with_server(scope, way, |server| server.restart()),
+            move |scope| restart(scope, way),
         )
         .with_secret(SECRET)
 }

@@ -8,6 +8,8 @@ mod bucket;
 #[path = "../conformance/run.rs"]
 mod run;
 
+#[cfg(feature = "aws")]
+mod aws;
 mod errors;
 mod hints;
 mod ids;
