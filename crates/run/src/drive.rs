@@ -61,6 +61,7 @@ async fn exit(ready: &Ready, handler: Handler, stay: bool) -> Exit {
         _ = core.stop.halted() => Exit::Halted,
         () = stopped(core) => Exit::Stopped,
         () = overdue(core, ready.deadline) => Exit::Halted,
+        () = watched(core) => Exit::Halted,
         wake = at_rest(core, ready.deadline), if !stay => Exit::Waiting(wake),
         returned = work => match returned {
             // It took a wrong turn before it returned.
@@ -86,6 +87,13 @@ async fn overdue(core: &Core, deadline: Option<Timestamp>) {
             core.clock.sleep_until(deadline).await;
             core.stop.halt(Halt::TimedOut(deadline));
         }
+        None => std::future::pending().await,
+    }
+}
+
+async fn watched(core: &Core) {
+    match &core.runner.shared().watchdog {
+        Some(watchdog) => watchdog.watch(core).await,
         None => std::future::pending().await,
     }
 }

@@ -52,6 +52,8 @@ pub(crate) enum Event {
     ChildSettled { at: Place, end: Arc<ChildEnd>, used: Option<u64> },
     /// Something was used of the budget; how much may be unknown.
     Spent { at: Place, what: String, units: Option<u64> },
+    /// The watchdog gave the run more time, for so many times in all.
+    Extended { extensions: u32 },
     /// The last record of a run with a budget: what it has used in all, and of what it does not know how much.
     Accounted { spent: u64, gaps: Vec<String> },
     /// The handler entered a phase.
@@ -120,6 +122,7 @@ impl Event {
             Event::ChildRestarted { .. } => "milepost/run.child-restarted",
             Event::ChildSettled { .. } => "milepost/run.child-settled",
             Event::Spent { .. } => "milepost/run.spent",
+            Event::Extended { .. } => "milepost/run.extended",
             Event::Accounted { .. } => "milepost/run.accounted",
             Event::PhaseBegan { .. } => "milepost/run.phase-began",
             Event::PhaseSaved { .. } => "milepost/run.phase-saved",
@@ -164,7 +167,10 @@ impl Event {
             | Event::ChildRestarted { at, .. }
             | Event::ChildSettled { at, .. }
             | Event::Spent { at, .. } => Some(at),
-            Event::Reopened { .. } | Event::Gate { .. } | Event::Accounted { .. } => None,
+            Event::Reopened { .. }
+            | Event::Gate { .. }
+            | Event::Extended { .. }
+            | Event::Accounted { .. } => None,
         }
     }
 

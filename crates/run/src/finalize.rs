@@ -159,6 +159,9 @@ fn halted_last(core: &Core, halt: &Halt) -> Last {
         Halt::TimedOut(deadline) => {
             Last::Fail(FailureKind::TimedOut, format!("its deadline has passed ({} µs)", deadline.0))
         }
+        Halt::Killed(quiet) => {
+            Last::Fail(FailureKind::TimedOut, format!("it has finished no work for {quiet:?}"))
+        }
         Halt::Broken(error) => match error.kind() {
             // The same again would fail the same way.
             ErrorKind::Unsupported | ErrorKind::TooLarge | ErrorKind::Invalid | ErrorKind::Corrupt => {

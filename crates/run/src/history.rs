@@ -27,6 +27,8 @@ pub(crate) struct History {
     ends: BTreeMap<std::sync::Arc<str>, u32>,
     /// The children, and the books. Kept over phases, for they are the run's.
     pub(crate) family: Family,
+    /// How often the watchdog gave more time.
+    pub(crate) extensions: u32,
     /// The newest record that was read.
     pub(crate) cursor: Cursor,
     /// How many bytes were read.
@@ -232,6 +234,7 @@ impl History {
                 self.child(&at, |kept| kept.settled = Some((cursor, end)));
             }
             Event::Spent { at, what, .. } => self.enter(at, Entry::Spent(what)),
+            Event::Extended { extensions } => self.extensions = extensions,
             // For the run's parent.
             Event::Accounted { .. } => {}
             Event::PhaseBegan { at, phase } => {

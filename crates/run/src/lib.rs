@@ -109,6 +109,7 @@ mod ended;
 mod error;
 mod event;
 mod finalize;
+mod fork;
 mod handle;
 mod handler;
 mod heartbeat;
@@ -124,6 +125,7 @@ mod recover;
 mod retry;
 mod run;
 mod runner;
+mod schedule;
 mod session;
 mod settings;
 mod signal;
@@ -137,6 +139,7 @@ mod timer;
 mod token;
 mod tree;
 mod value;
+mod watchdog;
 
 pub use doubt::{Answer, InDoubt};
 pub use effect::{Effect, SqlGuard};
@@ -148,6 +151,7 @@ pub use recover::Recovered;
 pub use retry::Retry;
 pub use run::Run;
 pub use runner::Runner;
+pub use schedule::Schedule;
 pub use session::Session;
 pub use settings::Settings;
 pub use signal::Signal;
@@ -165,6 +169,7 @@ pub use tree::{
     view::Tree,
 };
 pub use uuid::Uuid;
+pub use watchdog::{Quiet, Verdict, Watchdog};
 
 /// Compiles and runs the README.
 #[cfg(doctest)]

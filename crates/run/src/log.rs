@@ -49,6 +49,8 @@ pub(crate) struct Log {
     writer: AsyncMutex<Writer>,
     /// When the lease was last extended, in microseconds of the clock's monotonic time.
     extended: AtomicU64,
+    /// When work was last finished, in microseconds of the clock's monotonic time.
+    advanced: AtomicU64,
     /// The run's newest record when it was opened.
     opened_at: Cursor,
 }
@@ -94,7 +96,8 @@ pub(crate) enum End {
 impl Log {
     pub(crate) fn new(means: Means, fence: Fence, head: &Head, ttl: Duration, stop: Arc<Stop>) -> Self {
         let capabilities = means.store.capabilities();
-        let extended = micros(means.clock.elapsed()).into();
+        let now = micros(means.clock.elapsed());
+        let (extended, advanced) = (now.into(), now.into());
         let writer = Writer { version: head.version, cursor: head.cursor, in_doubt: None };
         Self {
             means,
@@ -107,6 +110,7 @@ impl Log {
             durable: AtomicU64::new(0),
             writer: AsyncMutex::new(writer),
             extended,
+            advanced,
             opened_at: head.cursor,
         }
     }
@@ -308,6 +312,9 @@ impl Log {
                     self.queue().entries.drain(..count);
                     self.durable.fetch_add(count as u64, Ordering::AcqRel);
                     self.extend(began);
+                    if commit.advances {
+                        self.advance(self.means.clock.elapsed());
+                    }
                     return Ok(());
                 }
                 Err(error) => self.set_back(writer, error),
@@ -340,6 +347,16 @@ impl Log {
     /// The lease was extended by a write that began at `elapsed`.
     pub(crate) fn extend(&self, elapsed: Duration) {
         self.extended.fetch_max(micros(elapsed), Ordering::AcqRel);
+    }
+
+    /// Work was finished at `elapsed`, or there was none.
+    pub(crate) fn advance(&self, elapsed: Duration) {
+        self.advanced.fetch_max(micros(elapsed), Ordering::AcqRel);
+    }
+
+    /// When work was last finished, on the clock's monotonic time.
+    pub(crate) fn advanced(&self) -> Duration {
+        Duration::from_micros(self.advanced.load(Ordering::Acquire))
     }
 
     /// When the lease was last extended, on the clock's monotonic time.

@@ -85,6 +85,11 @@ impl Meta {
         Some((head.info.parent.clone()?, Incarnation(incarnation)))
     }
 
+    /// How long the run may take.
+    pub(crate) fn within(&self) -> Option<Duration> {
+        self.within.map(Duration::from_micros)
+    }
+
     /// By when the run must have ended. It counts from the creation, by the store's clock, so no resume moves it.
     pub(crate) fn deadline(&self, head: &Head) -> Option<Timestamp> {
         self.within.map(|within| head.created_at + Duration::from_micros(within))

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::TryStreamExt;
 use milepost_core::{
     Applied, Commit, Error, ErrorKind, Failure, FailureKind, Finish, Head, Open, Opened, Outcome, Refusal,
-    Result, Retain, RunId, Snapshot, Span, Timestamp, Wake,
+    Result, Retain, RunId, Snapshot, Span, Store, Timestamp, Wake,
 };
 use serde_json::value::RawValue;
 use tracing::{error, warn};
@@ -214,6 +214,17 @@ async fn read(shared: &Shared, head: &Head) -> Result<Reading> {
         history.read(&record)?;
     }
     Ok(Reading { history, snapshot, input, meta })
+}
+
+/// The input of a run.
+pub(crate) async fn input_of(store: &dyn Store, head: &Head) -> Result<Box<RawValue>> {
+    let input = match Meta::of(head)?.input {
+        Some(input) => Some(input),
+        None => base::newest(store, &head.run).await?.and_then(|(base, ..)| base.input),
+    };
+    input.ok_or_else(|| {
+        Error::new(ErrorKind::Corrupt, "the run's input is not where its info says that it is")
+    })
 }
 
 /// The failures upon which the handler has not acted are tried again.

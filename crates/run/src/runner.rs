@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    BoxError, Handle, Happened, Run, Settings, Start,
+    BoxError, Handle, Happened, Run, Settings, Start, Watchdog,
     drive::drive,
     handler::Handler,
     log::Means,
@@ -50,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) owner: Owner,
     pub(crate) observers: Observers,
     pub(crate) stopping: CancellationToken,
+    pub(crate) watchdog: Option<Watchdog>,
 }
 
 impl Shared {
@@ -85,6 +86,7 @@ impl Runner {
                 owner: Owner::current(),
                 observers: Observers::default(),
                 stopping: CancellationToken::new(),
+                watchdog: None,
             }),
             tasks: TaskTracker::new(),
         }
@@ -129,6 +131,11 @@ impl Runner {
     /// Labels the leases; by default [`Owner::current`].
     pub fn owner(self, owner: Owner) -> Self {
         self.change(|shared| shared.owner = owner)
+    }
+
+    /// Ends runs that finish no work for too long; by default none is.
+    pub fn watchdog(self, watchdog: Watchdog) -> Self {
+        self.change(|shared| shared.watchdog = Some(watchdog))
     }
 
     /// Tells `observer` what happens to the runs that are driven here, while it happens: it should be quick. What it panics

@@ -151,7 +151,7 @@ impl<'a> Start<'a> {
 }
 
 /// Whether a lease is over: a draft is never due, so the store does not say.
-fn is_free(head: &Head) -> bool {
+pub(crate) fn is_free(head: &Head) -> bool {
     head.lease.as_ref().is_none_or(|lease| lease.until <= head.at)
 }
 

@@ -1,6 +1,6 @@
 //! How a driven run is stopped from outside its handler.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 use milepost_core::{Error, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,8 @@ pub(crate) enum Halt {
     Cancelled { reason: String, message: u64 },
     /// It has run into its deadline.
     TimedOut(Timestamp),
+    /// It has finished no work for so long.
+    Killed(Duration),
 }
 
 /// Tells everyone who works for a run that it is over, and why; the first reason stays.

@@ -12,7 +12,7 @@ use milepost::{
 };
 
 use self::{agent::QUESTION, deadly::Deadly, server::Server, world::World};
-use crate::job::examples;
+use crate::example::program;
 
 #[path = "../../examples/agent/agent.rs"]
 mod agent;
@@ -30,8 +30,7 @@ fn the_example_is_killed_in_a_tool_call_and_ends_with_a_valid_transcript() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}/agent.db", folder.path().display());
     for store in [vec![], vec!["--store", &*url]] {
-        let shown =
-            Command::new(examples().join("agent")).args(store).env_remove("OPENAI_API_KEY").output().unwrap();
+        let shown = Command::new(program("agent")).args(store).env_remove("OPENAI_API_KEY").output().unwrap();
         let said = String::from_utf8_lossy(&shown.stdout);
         assert!(shown.status.success(), "{said}{}", String::from_utf8_lossy(&shown.stderr));
         let (first, second) = said.split_once("The second process").unwrap();

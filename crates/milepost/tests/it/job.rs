@@ -5,34 +5,11 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::LazyLock,
     thread::sleep,
     time::Duration,
 };
 
-/// The example `index`.
-fn program() -> PathBuf {
-    examples().join("index")
-}
-
-/// Where the examples are, built beside this test from the sources as they are. The arguments are those of `test-all`, so
-/// that nothing is compiled twice.
-pub(crate) fn examples() -> &'static Path {
-    static EXAMPLES: LazyLock<PathBuf> = LazyLock::new(|| {
-        let test = std::env::current_exe().unwrap();
-        let profile = test.parent().and_then(Path::parent).unwrap();
-        let release = (!cfg!(debug_assertions)).then_some("--release");
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--workspace", "--examples"])
-            .args(release)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .stdin(Stdio::null())
-            .status();
-        assert!(built.unwrap().success(), "the examples do not build");
-        profile.join("examples")
-    });
-    &EXAMPLES
-}
+use crate::example::program;
 
 /// A run of the job in a folder of its own.
 pub(crate) struct Job {
@@ -52,7 +29,7 @@ impl Job {
 
     /// Starts it, as a user would in this folder.
     pub(crate) fn start(&self) -> Child {
-        Command::new(program())
+        Command::new(program("index"))
             .arg(&self.input)
             .args(["--throttle", "10ms", "--report", "report.json", "--journal", "journal"])
             .current_dir(&self.place)

@@ -5,6 +5,8 @@
 #[cfg(feature = "run")]
 mod agents;
 mod budget;
+mod example;
+mod examples_kill;
 mod job;
 mod kill;
 mod urls;

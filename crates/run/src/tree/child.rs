@@ -167,7 +167,7 @@ impl<'a, T: 'a> Child<'a, T> {
         let spec =
             Spec { at: self.place.clone(), identity, input, within: self.within, restarts: self.restarts };
         let watch = match self.entry.take() {
-            Some(Entry::Child(kept)) if kept.identity == spec.identity => recorded(*kept),
+            Some(Entry::Child(kept)) if kept.identity.is_asked_for_by(&spec.identity) => recorded(*kept),
             Some(other) => {
                 core.diverge(&spec.at, &asked(&spec.identity), &other);
                 core.over(&mut busy).await

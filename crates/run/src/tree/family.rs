@@ -114,7 +114,7 @@ impl Family {
             return Known::New;
         };
         match &member.end {
-            _ if member.identity != *identity => Known::Other(member.identity.clone()),
+            _ if !member.identity.is_asked_for_by(identity) => Known::Other(member.identity.clone()),
             Some(end) => Known::Ended(end.clone()),
             None => Known::Live,
         }

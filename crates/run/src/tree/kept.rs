@@ -19,6 +19,15 @@ pub(crate) struct Identity {
     pub(crate) manifest: Digest,
 }
 
+impl Identity {
+    /// Whether the handler asks for the same. A fork has the children of the run that it comes from, whose ids and what is
+    /// made of them are not its own.
+    pub(super) fn is_asked_for_by(&self, asked: &Identity) -> bool {
+        let same = self.run != asked.run || self.manifest == asked.manifest;
+        self.key == asked.key && self.name == asked.name && same
+    }
+}
+
 /// How a child ended, for its parent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
