@@ -61,7 +61,8 @@ const SCHEMES: &[(&str, &str, Backend)] = &[
 /// unknown parameter, a wrong value. Whatever the store says when it cannot be reached.
 pub async fn connect(url: &str) -> Result<Arc<dyn Store>> {
     let (url, group_commit) = take_group_commit(url)?;
-    let (backend, store) = open(&url).await?;
+    let backend = backend(&url)?;
+    let store = open(backend, &url).await?;
     if group_commit && store.capabilities().supports_batch_commit() {
         let config = GroupCommitConfig { in_flight: in_flight(backend), ..GroupCommitConfig::default() };
         return Ok(Arc::new(GroupCommit::with_config(store, config)));
@@ -93,7 +94,7 @@ pub async fn prepare(url: &str) -> Result<()> {
         Backend::Redis => milepost_store_redis::RedisStore::prepare(&url).await,
         #[cfg(feature = "folder")]
         Backend::Objects => milepost_store_s3::S3Store::prepare(&url).await,
-        _ => open(&url).await?.1.close().await,
+        backend => open(backend, &url).await?.close().await,
     }
 }
 
@@ -118,25 +119,23 @@ fn take_group_commit(url: &str) -> Result<(String, bool)> {
     Ok((if others.is_empty() { base.to_owned() } else { format!("{base}?{others}") }, group_commit))
 }
 
-async fn open(url: &str) -> Result<(Backend, Arc<dyn Store>)> {
-    let backend = backend(url)?;
-    let store: Arc<dyn Store> = match backend {
+async fn open(backend: Backend, url: &str) -> Result<Arc<dyn Store>> {
+    match backend {
         #[cfg(feature = "memory")]
-        Backend::Memory if url == "memory:" => Arc::new(milepost_store_memory::MemoryStore::new()),
+        Backend::Memory if url == "memory:" => Ok(Arc::new(milepost_store_memory::MemoryStore::new())),
         #[cfg(feature = "memory")]
-        Backend::Memory => return Err(config("memory: takes no path and no parameters")),
+        Backend::Memory => Err(config("memory: takes no path and no parameters")),
         #[cfg(feature = "sqlite")]
-        Backend::Sqlite => Arc::new(milepost_store_sqlite::SqliteStore::connect(url).await?),
+        Backend::Sqlite => Ok(Arc::new(milepost_store_sqlite::SqliteStore::connect(url).await?)),
         #[cfg(feature = "postgres")]
-        Backend::Postgres => Arc::new(milepost_store_postgres::PostgresStore::connect(url).await?),
+        Backend::Postgres => Ok(Arc::new(milepost_store_postgres::PostgresStore::connect(url).await?)),
         #[cfg(feature = "redis")]
-        Backend::Redis => Arc::new(milepost_store_redis::RedisStore::connect(url).await?),
+        Backend::Redis => Ok(Arc::new(milepost_store_redis::RedisStore::connect(url).await?)),
         #[cfg(feature = "folder")]
-        Backend::Objects => Arc::new(milepost_store_s3::S3Store::connect(url).await?),
+        Backend::Objects => Ok(Arc::new(milepost_store_s3::S3Store::connect(url).await?)),
         #[allow(unreachable_patterns, reason = "with every feature there is no other")]
-        _ => return Err(is_off(url)),
-    };
-    Ok((backend, store))
+        _ => Err(is_off(url)),
+    }
 }
 
 /// The store of a URL's scheme, whether its feature is on or off.

@@ -25,6 +25,7 @@ pub(crate) struct Address {
     allow_http: bool,
     timeout: Duration,
     access: Access,
+    #[cfg(feature = "aws")]
     create_bucket: bool,
 }
 
@@ -90,7 +91,17 @@ impl Address {
                 "create_bucket=1 needs the feature \"aws\": enable it, or make the bucket first",
             ));
         }
-        Ok(Self { kind, bucket, prefix, endpoint, allow_http, timeout, access, create_bucket })
+        Ok(Self {
+            kind,
+            bucket,
+            prefix,
+            endpoint,
+            allow_http,
+            timeout,
+            access,
+            #[cfg(feature = "aws")]
+            create_bucket,
+        })
     }
 
     pub(crate) fn push(&mut self, prefix: &str) {

@@ -133,7 +133,7 @@ async fn chapter(run: Run, (n, text): (u32, String), world: World) -> Result<Cha
 /// Where the chapters come from.
 async fn fetch(n: u32, attempt: u32, world: World) -> Result<String, BoxError> {
     tokio::time::sleep(world.pace).await;
-    if n % 3 == 0 && attempt == 0 {
+    if n.is_multiple_of(3) && attempt == 0 {
         return Err("the line was cut".into());
     }
     const WORDS: [&str; 7] = ["whale", "harpooneer", "sea", "Nantucket", "ship", "albatross", "oil"];
