@@ -15,9 +15,9 @@ pub(super) fn fmt(context: &mut Context<'_>) -> anyhow::Result<Tally> {
     Ok(Tally::check(context.succeeds(program)?))
 }
 
-/// The examples as a user builds them.
+/// The examples, with the features with which the tests run them.
 pub(super) fn examples(context: &mut Context<'_>) -> anyhow::Result<Tally> {
-    let program = context.cargo(&["build", "--workspace", "--examples"]);
+    let program = context.cargo(&["build", "--workspace", "--examples", "--all-features"]);
     Ok(Tally::check(context.succeeds(program)?))
 }
 
