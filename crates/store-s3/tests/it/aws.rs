@@ -3,7 +3,6 @@
 use std::{fs, process::Command};
 
 use milepost_core::{ErrorKind, Ids, Store, SystemIds};
-use milepost_servers::Server;
 use milepost_store_s3::S3Store;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
