@@ -8,8 +8,8 @@ use std::collections::HashSet;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use milepost_core::{
-    Blob, Commit, Cursor, Digest, Error, ErrorKind, Head, Lineage, NewRecord, Open, Opened, Origin, Record,
-    Refusal, Result, RunId, RunInfo, Snapshot, Span, Store, Wake,
+    Blob, Commit, Cursor, Digest, Error, ErrorKind, Fence, Head, Lineage, NewRecord, Open, Opened, Origin,
+    Record, Refusal, Result, RunId, RunInfo, Snapshot, Span, Store,
 };
 use serde_json::value::RawValue;
 
@@ -48,8 +48,9 @@ impl Runner {
         }
         let input = input_of(store, &head).await?;
         let shared = shared_records(store, &head, cursor).await?;
-        self.copy(&head, cursor, &fork, shared, input).await?;
-        self.resume(&fork).await
+        // Its maker goes on with it: let go of, it might be somebody else's before it is opened here.
+        let made = self.copy(&head, cursor, &fork, shared, input).await?;
+        self.open(&fork, Open::resume(self.shared().means.ids.operation()).over(made)).await
     }
 
     /// Makes several [forks](Runner::fork) of one source, of which at most `at_once` are made and driven at the same time;
@@ -78,7 +79,7 @@ impl Runner {
         stream::iter(driven).buffered(at_once).collect().await
     }
 
-    /// Makes the fork, or goes on with making it.
+    /// Makes the fork, or goes on with making it, and holds its lease.
     async fn copy(
         &self,
         source: &Head,
@@ -86,7 +87,7 @@ impl Runner {
         fork: &RunId,
         records: Vec<Record>,
         input: Box<RawValue>,
-    ) -> Result<()> {
+    ) -> Result<Fence> {
         let lineage = Lineage { run: source.run.clone(), incarnation: source.fence.incarnation, cursor };
         let opened = self.draft(source, fork, &lineage, &input).await?;
         let mut copy = Copy {
@@ -203,13 +204,14 @@ impl Copy<'_> {
         Ok(())
     }
 
-    /// The snapshot at its origin makes it a run that is due.
-    async fn end(mut self, input: Box<RawValue>) -> Result<()> {
+    /// The snapshot at its origin makes it a run.
+    async fn end(mut self, input: Box<RawValue>) -> Result<Fence> {
         let commit = self.commit();
         self.send(commit).await?;
         let body = serde_json::to_vec(&Base::of_input(input)).unwrap_or_default();
-        let commit = self.commit().snapshot(Snapshot::new(0, body)).release(Wake::now());
-        self.send(commit).await
+        let commit = self.commit().snapshot(Snapshot::new(0, body));
+        self.send(commit).await?;
+        Ok(self.opened.fence)
     }
 
     /// A commit of what was gathered.

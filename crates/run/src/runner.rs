@@ -198,7 +198,7 @@ impl Runner {
         self.open(run, Open::resume(self.shared.means.ids.operation()).reopen_failed()).await
     }
 
-    async fn open(&self, run: &RunId, open: Open) -> Result<Handle> {
+    pub(crate) async fn open(&self, run: &RunId, open: Open) -> Result<Handle> {
         let head = self.shared.means.store.head(run).await?.ok_or(milepost_core::Refusal::NotFound)?;
         let handler = self.shared.handler(&head.info.name)?;
         let open = open.owner(self.shared.owner.clone()).ttl(self.shared.settings.ttl);
