@@ -54,7 +54,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
         name: "postgres",
         package: "milepost-store-postgres",
         servers: &[("MILEPOST_TEST_POSTGRES_URL", Kind::Postgres)],
-        at_once: Some("6"),
+        at_once: Some("4"),
         ..EMBEDDED
     },
     Backend {
@@ -70,7 +70,6 @@ pub(crate) const BACKENDS: &[Backend] = &[
         name: "redis",
         package: "milepost-store-redis",
         servers: &[("MILEPOST_TEST_REDIS_URL", Kind::Redis)],
-        at_once: Some("4"),
         ..EMBEDDED
     },
     Backend {
