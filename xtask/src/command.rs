@@ -64,6 +64,13 @@ impl Program {
     {
         let mut command = Command::new(program);
         command.current_dir(root).stdin(Stdio::null());
+        // What cargo says of this program itself: builds that look at it would be made anew.
+        for (name, _) in std::env::vars_os() {
+            let says = |start: &str| name.to_str().is_some_and(|name| name.starts_with(start));
+            if says("CARGO_PKG_") || says("CARGO_MANIFEST_") {
+                command.env_remove(&name);
+            }
+        }
         Self { command, line: name.to_owned() }.args(args)
     }
 
