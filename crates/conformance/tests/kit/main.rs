@@ -9,18 +9,16 @@ mod yes;
 
 use std::{fmt::Write, time::Duration};
 
-use milepost_conformance::{Harness, Outcome, Report, cases, check, harness};
-use milepost_core::{Capabilities, Capability, CapabilitySet, Durability, Limits};
+use milepost_conformance::{Harness, Outcome, Report, Scope, cases, check, harness};
+use milepost_core::{Capabilities, Durability, Limits};
 use milepost_store_memory::MemoryStore;
 
-/// The reference model, offering only `offered`, by a clock that the kit moves.
-fn memory(offered: CapabilitySet) -> Harness {
-    let capabilities = Capabilities { set: offered, ..Capabilities::new(Durability::Process) };
-    harness("memory", move |scope| async move {
-        let build = || MemoryStore::builder().clock(scope.clock()).capabilities(capabilities).build();
-        Ok(scope.shared(build).handle())
-    })
-    .with_clock()
+/// The reference model, by a clock that the kit moves.
+fn memory() -> Harness {
+    let connect = |scope: Scope| async move {
+        Ok(scope.shared(|| MemoryStore::builder().clock(scope.clock()).build()).handle())
+    };
+    harness("memory", connect).with_clock()
 }
 
 fn failures(report: &Report) -> String {
@@ -33,7 +31,7 @@ fn failures(report: &Report) -> String {
 
 #[test]
 fn the_reference_model_passes_every_case() {
-    let report = check(&memory(CapabilitySet::ALL), "");
+    let report = check(&memory(), "");
     assert!(report.is_passed(), "{}", failures(&report));
     assert_eq!(report.cases.len(), 2 * cases().count(), "nothing is skipped silently");
 }
@@ -43,23 +41,6 @@ fn the_reference_model_passes_in_real_time() {
     let real = harness("memory", |scope| async move { Ok(scope.shared(MemoryStore::new).handle()) });
     let report = check(&real, "");
     assert!(report.is_passed(), "{}", failures(&report));
-}
-
-#[test]
-fn the_reference_model_passes_with_less_to_offer() {
-    let log = CapabilitySet::NONE.with(Capability::Log);
-    let snapshots = CapabilitySet::NONE.with(Capability::Snapshots);
-    for offered in Capability::ALL
-        .map(|capability| CapabilitySet::ALL.without(capability))
-        .into_iter()
-        .chain([log, snapshots, log.with(Capability::Snapshots)])
-    {
-        let report = check(&memory(offered), "");
-        assert!(report.is_passed(), "{offered:?}\n{}", failures(&report));
-        let silent =
-            report.cases.iter().find(|case| case.outcome == Outcome::NotApplicable && case.reason.is_none());
-        assert!(silent.is_none(), "{silent:?}");
-    }
 }
 
 #[test]
