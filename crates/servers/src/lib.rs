@@ -19,6 +19,7 @@
 //! | PgBouncer | [`PgBouncer::start`], [`PgBouncer::before`] | in transaction mode, in front of a PostgreSQL |
 //! | Redis | [`Redis::start`], [`Redis::options`] | append-only file, fsync before each answer |
 //! | Redis Cluster | [`RedisCluster::start`] | three masters on loopback |
+//! | Redis Sentinel | [`RedisSentinel::watching`] | one, which has a replica of a [`Redis`] take over |
 //! | S3 | [`Ministack::start`] | the object store of the Python package `ministack`, persistent, any key |
 //! | S3 | [`Radosgw::start`] | Ceph's object gateway, which checks signatures; large, so by request only |
 //!
@@ -27,6 +28,9 @@
 //! A test that can share a server asks [`postgres`], [`pgbouncer`], [`redis`], [`redis_cluster`] or [`s3`]: the URL in
 //! `MILEPOST_TEST_POSTGRES_URL` (and so on, see [`Kind::variable`]) if there is one, else a server started for this
 //! process. `cargo xtask test-all` sets the variables, so that a thousand test processes share one server.
+//!
+//! PostgreSQL and Redis speak TLS with the [`Certificates`] that they are given, and a test that needs a newer Redis than this
+//! machine's asks for Valkey ([`RedisOptions::valkey`]).
 //!
 //! # Failing on purpose
 //!
@@ -43,6 +47,7 @@ mod account;
 mod address;
 mod answer;
 mod cache;
+mod certificates;
 mod daemon;
 mod given;
 mod home;
@@ -53,15 +58,19 @@ mod port;
 mod postgres;
 #[cfg(feature = "proxy")]
 mod proxy;
+mod python;
 mod radosgw;
 mod redis;
 mod redis_cluster;
+mod redis_sentinel;
 mod run;
 mod scratch;
 mod tools;
+mod valkey;
 mod wait;
 
 pub use address::address_of;
+pub use certificates::Certificates;
 pub use given::{Given, pgbouncer, postgres, redis, redis_cluster, s3};
 pub use home::Left;
 pub use kind::{Kind, Server};
@@ -73,4 +82,5 @@ pub use proxy::{Counts, Loss, Protocol, Proxy};
 pub use radosgw::Radosgw;
 pub use redis::{Redis, RedisOptions};
 pub use redis_cluster::RedisCluster;
+pub use redis_sentinel::RedisSentinel;
 pub use scratch::{scratch, scratch_folder};

@@ -3,25 +3,18 @@
 use std::ffi::OsString;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use crate::account::Account;
 use crate::daemon::{Daemon, Launch};
 use crate::home::{Home, Left};
 use crate::kind::Server;
-use crate::run::run;
-use crate::tools::Tools;
-use crate::{answer, cache, port};
+use crate::{answer, port, python};
 
 /// The version that was tried: one winner of racing creates, and nothing acknowledged is lost to a kill.
 const PACKAGE: &str = "ministack==1.5.33";
-
-const PYTHON: Tools =
-    Tools { programs: &["python3"], folders: &["/usr/bin"], debian: &["python3", "python3-venv"] };
 
 /// The bucket that is there from the beginning.
 const BUCKET: &str = "milepost";
@@ -41,7 +34,7 @@ impl Ministack {
     ///
     /// When it cannot be had, with what to install; when it does not come up, with what it said.
     pub fn start() -> anyhow::Result<Self> {
-        let program = installed()?;
+        let program = python::environment(PACKAGE)?.join("bin").join("ministack");
         let home = Arc::new(Home::new("s3")?);
         let objects = home.path().join("objects");
         fs::create_dir(&objects)?;
@@ -83,34 +76,6 @@ impl Ministack {
     pub fn bucket(&self) -> &'static str {
         BUCKET
     }
-}
-
-/// The program, in a virtual environment that is made once a machine.
-fn installed() -> anyhow::Result<PathBuf> {
-    let folder = cache::folder()?.join(PACKAGE.replace("==", "-"));
-    let (program, complete) = (folder.join("bin").join("ministack"), folder.join("complete"));
-    if complete.exists() && program.exists() {
-        return Ok(program);
-    }
-    let _one_at_a_time = cache::lock("ministack")?;
-    if complete.exists() && program.exists() {
-        return Ok(program);
-    }
-    install(&folder).with_context(|| {
-        format!(
-            "{PACKAGE} cannot be installed with `python3 -m venv` and `pip install {PACKAGE}` \
-             (on a Debian: `apt-get install -y python3-venv`)"
-        )
-    })?;
-    fs::write(&complete, PACKAGE)?;
-    Ok(program)
-}
-
-fn install(folder: &Path) -> anyhow::Result<()> {
-    let python = PYTHON.program("python3")?;
-    run(Command::new(python).args(["-m", "venv", "--clear"]).arg(folder))?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PACKAGE];
-    run(Command::new(folder.join("bin").join("python")).args(pip)).map(drop)
 }
 
 impl Server for Ministack {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use crate::account::Account;
+use crate::certificates::Certificates;
 use crate::daemon::{Daemon, Launch};
 use crate::home::{Home, Left};
 use crate::kind::Server;
@@ -40,6 +41,7 @@ pub struct Postgres {
 pub struct PostgresOptions {
     settings: Vec<(String, String)>,
     password: Option<String>,
+    certificates: Option<Certificates>,
 }
 
 impl PostgresOptions {
@@ -55,18 +57,31 @@ impl PostgresOptions {
         self
     }
 
+    /// Speaks TLS with clients that ask for it.
+    pub fn tls(mut self, certificates: &Certificates) -> Self {
+        self.certificates = Some(certificates.clone());
+        self
+    }
+
     /// Makes the cluster, starts the server, and waits until it answers.
     ///
     /// # Errors
     ///
     /// When there is no PostgreSQL, with the command that installs it; when it does not come up, with what it said.
-    pub fn start(self) -> anyhow::Result<Postgres> {
+    pub fn start(mut self) -> anyhow::Result<Postgres> {
         let tools = TOOLS.folder()?;
         let account = Account::unprivileged()?;
         let home = Arc::new(Home::new("postgres")?);
         account.own(home.path())?;
         let data = home.path().join("data");
         self.init(&tools, account, &home, &data)?;
+        if let Some(certificates) = &self.certificates {
+            let [certificate, key] = certificates.give(home.path(), account)?;
+            self = self
+                .setting("ssl", "on")
+                .setting("ssl_cert_file", &certificate.display().to_string())
+                .setting("ssl_key_file", &key.display().to_string());
+        }
         let port = port::free()?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let launch = Launch {

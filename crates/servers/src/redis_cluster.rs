@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use crate::daemon::Daemon;
 use crate::home::{Home, Left};
 use crate::kind::Server;
-use crate::redis::{local, node};
+use crate::redis::{Node, TOOLS, local};
 use crate::wait::{PATIENCE, wait_for};
 use crate::{answer, port};
 
@@ -39,7 +39,9 @@ impl RedisCluster {
             let folder = home.path().join(&name);
             fs::create_dir(&folder)?;
             let port = port::free()?;
-            nodes.push((local(port), node(&home, &name, &folder, port, &settings, None)?));
+            let program = TOOLS.program("redis-server")?;
+            let node = Node { program, folder: &folder, port, settings: &settings };
+            nodes.push((local(port), node.start(&home, &name, None)?));
         }
         let cluster = Self { nodes, home };
         for (number, ((address, _), slots)) in cluster.nodes.iter().zip(SLOTS).enumerate() {

@@ -45,7 +45,8 @@ impl Tools {
         Ok(self.folder()?.join(name))
     }
 
-    fn found(&self) -> Option<PathBuf> {
+    /// The folder with all the programs, if there is one.
+    pub(crate) fn found(&self) -> Option<PathBuf> {
         let path = env::var_os("PATH").unwrap_or_default();
         let on_path: Vec<_> = env::split_paths(&path).collect();
         let elsewhere = self.folders.iter().flat_map(|pattern| versions(Path::new(pattern)));

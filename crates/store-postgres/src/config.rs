@@ -1,6 +1,6 @@
 //! Where the server is and how it is used: builder methods, or a URL.
 
-use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, fs::File, str::FromStr, sync::Arc, time::Duration};
 
 use milepost_core::{Error, ErrorKind, Ids, Operation, Result, SystemIds};
 use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
@@ -93,7 +93,11 @@ impl PostgresConfig {
         for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             match name {
-                "host" | "application_name" | "sslrootcert" | "sslcert" | "sslkey" => drivers.push(parameter),
+                "host" | "application_name" => drivers.push(parameter),
+                "sslrootcert" | "sslcert" | "sslkey" => {
+                    check_file(name, value)?;
+                    drivers.push(parameter);
+                }
                 "sslmode"
                     if cfg!(not(feature = "tls")) && !matches!(value, "disable" | "allow" | "prefer") =>
                 {
@@ -231,6 +235,16 @@ impl PostgresConfig {
         }
         Ok(PostgresStore::new(self, reached))
     }
+}
+
+/// A file that is not there would be told as a server that cannot be reached. One whose name is written with percent signs is
+/// left to the driver.
+fn check_file(name: &str, value: &str) -> Result<()> {
+    if value.contains('%') {
+        return Ok(());
+    }
+    let opened = File::open(value);
+    opened.map(drop).map_err(|error| config(format!("{name}: {value}: cannot be read")).with_source(error))
 }
 
 fn duration(text: &str) -> Option<Duration> {

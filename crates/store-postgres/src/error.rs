@@ -1,5 +1,7 @@
 //! What PostgreSQL and its driver say, as the contract's kinds: by code, never by text.
 
+use std::io;
+
 use milepost_core::{Applied, Error, ErrorKind, Operation, RunId};
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
@@ -82,10 +84,18 @@ pub(crate) fn state(error: &sqlx::Error) -> Option<&str> {
 pub(crate) fn from_driver(error: &sqlx::Error) -> Error {
     let (kind, message) = match error {
         sqlx::Error::Database(_) => meaning(state(error).unwrap_or_default()),
-        sqlx::Error::Io(_) => (ErrorKind::Unavailable, "the server cannot be reached"),
-        sqlx::Error::Tls(_) => (
+        // What TLS finds wrong is data that is none.
+        sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => (
+            ErrorKind::Config,
+            "no encrypted connection: the server's certificate is not trusted; check sslmode, sslrootcert and the host's name",
+        ),
+        sqlx::Error::Io(_) => (
             ErrorKind::Unavailable,
-            "no encrypted connection: check sslmode, the certificates, and the feature \"tls\"",
+            "the server cannot be reached: check that it is there, and host and port of the URL",
+        ),
+        sqlx::Error::Tls(_) => (
+            ErrorKind::Config,
+            "no encrypted connection: the server offers none, or the certificates of the URL are none; check sslmode",
         ),
         sqlx::Error::Protocol(_) => (ErrorKind::Unavailable, "the connection to the server is out of step"),
         sqlx::Error::Configuration(_) => {

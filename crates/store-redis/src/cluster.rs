@@ -9,7 +9,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use redis::{ConnectionAddr, ConnectionInfo, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Mutex;
 
-use crate::node::{Failed, Node, Patience, Request};
+use crate::{
+    error::no_cluster,
+    node::{Failed, Node, Patience, Request},
+};
 
 const SLOTS: u16 = 16_384;
 
@@ -152,6 +155,12 @@ impl Cluster {
                         *shared = Arc::new(map);
                         return Ok(shared.clone());
                     }
+                }
+                // Of a command that every server knows: it has no slots.
+                Err(failed)
+                    if failed.error.kind() == redis::ErrorKind::Server(ServerErrorKind::ResponseError) =>
+                {
+                    failure = no_cluster();
                 }
                 Err(failed) => failure = failed.error,
             }

@@ -1,9 +1,11 @@
 //! Where the server is and how it is used: builder methods, or a URL.
 
+#[cfg(feature = "tls")]
+use std::path::PathBuf;
 use std::{fmt, sync::Arc, time::Duration};
 
 use milepost_core::{Clock, Error, ErrorKind, Ids, Operation, Result, SystemIds};
-use redis::IntoConnectionInfo;
+use redis::{ConnectionInfo, IntoConnectionInfo};
 
 use crate::{
     RedisStore,
@@ -32,6 +34,8 @@ pub struct RedisConfig {
     pub(crate) prefix: String,
     prepare: bool,
     timeout: Duration,
+    #[cfg(feature = "tls")]
+    root: Option<PathBuf>,
     wait: Option<u32>,
     wait_aof: Option<(u32, u32)>,
     wait_timeout: Duration,
@@ -64,7 +68,7 @@ impl fmt::Debug for Sentinels {
 }
 
 /// The parameters of a URL, for the error that lists them.
-const PARAMETERS: &str = "cluster, prefix, prepare, timeout, wait, waitaof, wait_timeout";
+const PARAMETERS: &str = "cluster, prefix, prepare, timeout, sslrootcert, wait, waitaof, wait_timeout";
 
 /// A prefix has at most so many bytes.
 const LONGEST_PREFIX: usize = 64;
@@ -102,6 +106,7 @@ impl RedisConfig {
     /// | `prefix` | letters, digits, `_`, `-`, `.`: what the names of all keys begin with | `milepost` |
     /// | `prepare` | `1`, `0`: whether the place is made ready if it is not | `0` |
     /// | `timeout` | a duration such as `500ms`, `5s`: how long an answer is waited for | `10s` |
+    /// | `sslrootcert` | the path of a PEM file: who must have signed the server's certificate, with `rediss://` | Mozilla's list |
     /// | `wait` | how many replicas have to have a write before it is acknowledged (`WAIT`) | none |
     /// | `waitaof` | `LOCAL,REPLICAS`: how many disks (`WAITAOF`, Redis 7.2, Valkey) | none |
     /// | `wait_timeout` | how long replicas and disks are waited for | `1s` |
@@ -140,6 +145,8 @@ impl RedisConfig {
             prefix: "milepost".to_owned(),
             prepare: false,
             timeout: Duration::from_secs(10),
+            #[cfg(feature = "tls")]
+            root: None,
             wait: None,
             wait_aof: None,
             wait_timeout: Duration::from_secs(1),
@@ -172,6 +179,14 @@ impl RedisConfig {
             "prepare" => self.prepare = flag()?,
             "timeout" => self.timeout = time()?,
             "wait_timeout" => self.wait_timeout = time()?,
+            #[cfg(feature = "tls")]
+            "sslrootcert" => self.root = Some(value.into()),
+            #[cfg(not(feature = "tls"))]
+            "sslrootcert" => {
+                return Err(config(
+                    "sslrootcert needs the feature \"tls\" of the crate milepost-store-redis, which is off",
+                ));
+            }
             "wait" => self.wait = Some(value.parse().map_err(|_| wrong("a number of replicas"))?),
             "waitaof" => {
                 let both = value.split_once(',').and_then(|(local, replicas)| {
@@ -188,6 +203,10 @@ impl RedisConfig {
     fn check(&self) -> Result<()> {
         if self.wait.is_some() && self.wait_aof.is_some() {
             return Err(config("wait and waitaof exclude each other"));
+        }
+        #[cfg(feature = "tls")]
+        if self.root.is_some() && !self.nodes.iter().all(|node| node.starts_with("rediss://")) {
+            return Err(config("sslrootcert goes with rediss:// and rediss+cluster://"));
         }
         if self.kind == Kind::Single && self.nodes.len() > 1 {
             return Err(config("several nodes are a cluster: add cluster=1"));
@@ -233,6 +252,14 @@ impl RedisConfig {
         self
     }
 
+    /// Trusts only certificates that one of those in this file has signed, which is in PEM; by default those of Mozilla's list
+    /// are trusted. It is read when the store connects.
+    #[cfg(feature = "tls")]
+    pub fn root_certificate(mut self, file: impl Into<PathBuf>) -> Self {
+        self.root = Some(file.into());
+        self
+    }
+
     /// Tells the time by `clock` in place of the server's own; for tests.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
@@ -258,15 +285,20 @@ impl RedisConfig {
         // Whoever has chosen a provider for the whole process is not overruled.
         #[cfg(feature = "tls")]
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let target = self.target().map_err(|error| from_driver(&error))?;
+        let each = self.nodes.iter().map(|node| node.as_str().into_connection_info());
+        let infos = each.collect::<redis::RedisResult<Vec<_>>>().map_err(|error| from_driver(&error))?;
+        #[cfg(feature = "tls")]
+        let infos = match &self.root {
+            Some(root) => crate::tls::trusting(root, infos)?,
+            None => infos,
+        };
+        let target = self.target(infos).map_err(|error| from_driver(&error))?;
         Ok(Link::new(target, self.confirm()))
     }
 
-    fn target(&self) -> redis::RedisResult<Target> {
+    fn target(&self, mut infos: Vec<ConnectionInfo>) -> redis::RedisResult<Target> {
         let waits = self.confirm().map_or(Duration::ZERO, |confirm| confirm.timeout);
         let patience = Patience { connect: self.timeout, answer: self.timeout + waits };
-        let each = self.nodes.iter().map(|node| node.as_str().into_connection_info());
-        let mut infos = each.collect::<redis::RedisResult<Vec<_>>>()?;
         match &self.kind {
             Kind::Single => Ok(Target::Single(Node::at(infos.remove(0), patience)?)),
             Kind::Cluster => Ok(Target::Cluster(Cluster::new(infos, patience))),

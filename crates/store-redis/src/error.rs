@@ -1,10 +1,19 @@
 //! What Redis and its driver say, as the contract's kinds: by code, never by text.
 
+use std::{error::Error as StdError, io, sync::Arc};
+
 use milepost_core::{Applied, Error, ErrorKind, Operation, RunId};
 use redis::{ErrorKind as Driver, RedisError, ServerErrorKind as Server};
 
 /// The name that errors of this store carry.
 pub(crate) const BACKEND: &str = "redis";
+
+/// The code of what is said here of a server that knows nothing of slots.
+const NO_CLUSTER: &str = "NOCLUSTER";
+
+pub(crate) fn no_cluster() -> RedisError {
+    redis::make_extension_error(NO_CLUSTER.to_owned(), None)
+}
 
 /// The kind of an error code of the server, and a line that says what to do about it.
 fn meaning(code: &str) -> (ErrorKind, &'static str) {
@@ -25,6 +34,9 @@ fn meaning(code: &str) -> (ErrorKind, &'static str) {
         "CROSSSLOT" | "MOVED" | "ASK" => {
             (ErrorKind::Config, "the server is part of a cluster: add cluster=1 to the URL")
         }
+        NO_CLUSTER => {
+            (ErrorKind::Config, "the server is part of no cluster: take cluster=1 or +cluster out of the URL")
+        }
         "WRONGTYPE" => (ErrorKind::Corrupt, "a key of this store holds a value of another type"),
         _ => (ErrorKind::Other, "the server reports an error"),
     }
@@ -34,16 +46,30 @@ fn meaning(code: &str) -> (ErrorKind, &'static str) {
 fn kind(error: &RedisError) -> (ErrorKind, &'static str) {
     match error.kind() {
         Driver::AuthenticationFailed => meaning("WRONGPASS"),
-        Driver::InvalidClientConfig => (ErrorKind::Config, "the driver does not take these settings"),
-        Driver::Io if error.is_timeout() => (ErrorKind::TimedOut, "the server did not answer in time"),
-        Driver::Io | Driver::ClusterConnectionNotFound => {
-            (ErrorKind::Unavailable, "the server cannot be reached")
+        Driver::InvalidClientConfig => {
+            (ErrorKind::Config, "the driver does not take these settings: check the URL")
         }
+        Driver::Io if is_distrusted(error) => (
+            ErrorKind::Config,
+            "no encrypted connection: the server's certificate is not trusted; check sslrootcert and the host's name",
+        ),
+        Driver::Io if error.is_timeout() => (ErrorKind::TimedOut, "the server did not answer in time"),
+        Driver::Io | Driver::ClusterConnectionNotFound => (
+            ErrorKind::Unavailable,
+            "the server cannot be reached: check that it is there, and host and port of the URL",
+        ),
         Driver::MasterNameNotFoundBySentinel | Driver::NoValidReplicasFoundBySentinel => {
             (ErrorKind::Unavailable, "the sentinels know no master of this name")
         }
         _ => error.code().map_or((ErrorKind::Other, "the driver reports an error"), meaning),
     }
+}
+
+/// Whether TLS has failed: it tells that as data that is none.
+fn is_distrusted(error: &RedisError) -> bool {
+    let shared = error.source().and_then(|cause| cause.downcast_ref::<Arc<dyn StdError + Send + Sync>>());
+    let cause = shared.and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
 }
 
 /// What the driver says, without its type.
@@ -104,6 +130,13 @@ mod tests {
         ] {
             assert_eq!(meaning(code).0, kind, "{code}");
         }
+    }
+
+    #[test]
+    fn a_certificate_that_is_refused_is_a_setting_and_a_cut_connection_is_none() {
+        let of = |kind| from_driver(&RedisError::from(io::Error::from(kind))).kind();
+        assert_eq!(of(io::ErrorKind::InvalidData), ErrorKind::Config);
+        assert_eq!(of(io::ErrorKind::ConnectionReset), ErrorKind::Unavailable);
     }
 
     #[test]

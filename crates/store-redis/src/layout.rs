@@ -4,6 +4,7 @@
 //! PREFIX:format              the version of this layout, set by `prepare`
 //! {PREFIX:NNN}X:RUN          a part of a run; X is its letter, NNN the run's shard, 000 to 255
 //! {PREFIX:NNN}:INDEX         an index of the shard's runs, a sorted set
+//! {PREFIX:NNN}:mark          for a second behind a write that replicas of a cluster confirm
 //! ```
 //!
 //! What stands in braces decides the slot of a cluster, so all keys of a shard share one and a script may change them
@@ -46,6 +47,12 @@ pub(crate) fn parent_index(parent: &RunId) -> String {
 /// The length keeps `a` = `bc` and `ab` = `c` apart.
 pub(crate) fn label_index(key: &str, value: &str) -> String {
     format!("label:{}:{key}{value}", key.len())
+}
+
+/// What is written in the slot of a key and means nothing.
+pub(crate) fn mark(key: &[u8]) -> Vec<u8> {
+    let tag = key.iter().position(|byte| *byte == b'}').map_or(key, |end| &key[..=end]);
+    [tag, b":mark"].concat()
 }
 
 /// Where the version of the layout stands.

@@ -124,6 +124,8 @@ mod scripts;
 mod server;
 mod store;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 mod write;
 
 pub use config::RedisConfig;

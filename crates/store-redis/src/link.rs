@@ -9,9 +9,13 @@ use redis::{Cmd, RedisError, ServerErrorKind, Value};
 use crate::{
     cluster::{Cluster, slot},
     error,
+    layout::mark,
     node::{Failed, Node, Request},
     scripts::Script,
 };
+
+/// For so many milliseconds the mark stands that a wait needs on a cluster.
+const MARKED: u64 = 1000;
 
 /// Where requests go to.
 #[derive(Debug)]
@@ -130,8 +134,7 @@ impl Link {
             answer => answer,
         };
         match answer {
-            Ok((_, false)) => Err(unconfirmed()),
-            Ok((value, true)) => Ok(value),
+            Ok((value, confirmed)) => confirmed.map(|()| value),
             Err(failed) => Err(call.failed(&failed)),
         }
     }
@@ -185,29 +188,37 @@ impl Link {
 
     /// Sends one script call, and behind it on the same connection the wait for its confirmation if one is asked for: its
     /// answer, and whether it was confirmed.
-    async fn run(&self, call: &Call<'_>, command: &Cmd) -> Result<(Value, bool), Failed> {
+    async fn run(&self, call: &Call<'_>, command: &Cmd) -> Result<(Value, Result<()>), Failed> {
         let repeatable = !call.writes;
         let Some(confirm) = self.confirm.filter(|_| call.writes) else {
             let answers = self.ask(call.slot(), Request::One(command), repeatable).await?;
-            return Ok((answers.into_iter().next().unwrap_or(Value::Nil), true));
+            return Ok((answers.into_iter().next().unwrap_or(Value::Nil), Ok(())));
         };
         let mut pipeline = redis::pipe();
-        let timeout = u64::try_from(confirm.timeout.as_millis()).unwrap_or(u64::MAX);
         pipeline.add_command(command.clone());
-        if !self.is_cluster() {
-            // A script that only repeats an answer has written nothing, and then newer servers wait for what this
-            // connection wrote before, which may be nothing either. A message to nobody stands in the stream of
-            // replication behind everything that was written, by whomever.
+        // A script that only repeats an answer has written nothing, and then newer servers wait for what this connection
+        // wrote before, which may be nothing either. So something is put into the stream of replication behind all that
+        // was written, by whomever: a message to nobody, or on a cluster, which sends messages another way, a key.
+        if self.is_cluster() {
+            let key = call.keys.first().map_or_else(Vec::new, |key| mark(key));
+            pipeline.cmd("SET").arg(key).arg("").arg("PX").arg(MARKED);
+        } else {
             pipeline.cmd("PUBLISH").arg("milepost").arg("");
         }
+        let timeout = u64::try_from(confirm.timeout.as_millis()).unwrap_or(u64::MAX);
         match confirm.local {
             None => pipeline.cmd("WAIT").arg(confirm.replicas).arg(timeout),
             Some(local) => pipeline.cmd("WAITAOF").arg(local).arg(confirm.replicas).arg(timeout),
         };
         let mut answers = self.ask(call.slot(), Request::All(&pipeline), false).await?.into_iter();
-        let sent = |error| Failed { error, sent: true, moving: false };
-        let value = answers.next().unwrap_or(Value::Nil).extract_error().map_err(sent)?;
-        Ok((value, is_confirmed(confirm, answers.next_back())))
+        let mut next = || answers.next().unwrap_or(Value::Nil).extract_error();
+        let value = next().map_err(|error| Failed { error, sent: true, moving: false })?;
+        let confirmed = match next().and_then(|_| next()) {
+            Ok(answer) if is_confirmed(confirm, &answer) => Ok(()),
+            Ok(_) => Err(unconfirmed()),
+            Err(error) => Err(unconfirmed().with_source(error.to_string())),
+        };
+        Ok((value, confirmed))
     }
 
     /// Forgets the connections. Whoever uses one at this moment is not disturbed.
@@ -219,24 +230,24 @@ impl Link {
     }
 }
 
-/// Whether `WAIT` or `WAITAOF` has counted enough. One that failed has confirmed nothing.
-fn is_confirmed(confirm: Confirm, answer: Option<Value>) -> bool {
-    match answer {
-        Some(Value::Int(replicas)) => replicas >= i64::from(confirm.replicas),
-        Some(Value::Array(both)) => match both[..] {
-            [Value::Int(local), Value::Int(replicas)] => {
-                local >= i64::from(confirm.local.unwrap_or(0)) && replicas >= i64::from(confirm.replicas)
-            }
-            _ => false,
+/// Whether `WAIT` or `WAITAOF` has counted enough.
+fn is_confirmed(confirm: Confirm, answer: &Value) -> bool {
+    let (local, replicas) = match answer {
+        Value::Int(replicas) => (0, *replicas),
+        Value::Array(both) => match both[..] {
+            [Value::Int(local), Value::Int(replicas)] => (local, replicas),
+            _ => return false,
         },
-        _ => false,
-    }
+        _ => return false,
+    };
+    local >= i64::from(confirm.local.unwrap_or(0)) && replicas >= i64::from(confirm.replicas)
 }
 
 fn unconfirmed() -> Error {
     Error::new(
         ErrorKind::TimedOut,
-        "the server has the write, but too few replicas or disks confirmed it in time",
+        "the server has the write, but too few replicas or disks confirmed it in time: send it again, or check the \
+         replicas and wait_timeout",
     )
     .with_applied(Applied::Maybe)
 }

@@ -10,5 +10,7 @@ mod ids;
 mod lost;
 mod prepare;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod trips;
 mod url;

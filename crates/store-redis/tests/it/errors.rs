@@ -52,6 +52,13 @@ async fn a_server_that_is_not_there_is_unavailable() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_no_cluster_is_told() {
+    let error = World::new().config().cluster(true).connect().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+    assert!(error.to_string().contains("cluster=1"), "{error}");
+}
+
+#[tokio::test]
 async fn a_server_that_may_forget_is_refused() {
     let server = Redis::options().setting("maxmemory-policy", "allkeys-lru").start().unwrap();
     let error = refused(&server.url()).await;
@@ -97,10 +104,7 @@ async fn durability_is_what_the_server_is_set_to() {
     ] {
         let options =
             settings.iter().fold(Redis::options(), |options, (name, value)| options.setting(name, value));
-        let Ok(server) = options.start() else {
-            assert_eq!(settings[0].0, "rename-command", "only this cannot be given on the command line");
-            continue;
-        };
+        let server = options.start().unwrap();
         assert_eq!(
             World::on(&server.url()).store().await.capabilities().durability,
             declared,
@@ -136,34 +140,4 @@ async fn a_server_without_waitaof_is_told_before_anything_is_written() {
             assert!(error.to_string().contains("7.2"), "{error}");
         }
     }
-}
-
-#[tokio::test]
-async fn a_write_that_replicas_have_is_acknowledged() {
-    let (server, replica) = (Redis::start().unwrap(), Redis::start().unwrap());
-    let world = World::on(&server.url());
-    world.store().await;
-    let mut raw = World::on(&replica.url()).raw().await;
-    let port = server.address().port().to_string();
-    let () = raw.ask(&[b"REPLICAOF", b"127.0.0.1", port.as_bytes()]).await;
-    let url = format!("{}?wait=1&wait_timeout=10s&prefix={}", world.url, world.prefix);
-    let store = RedisStore::connect(&url).await.unwrap();
-    let mut driver = Driver::create(&store, "copied").await;
-    driver.commit(driver.next().record(record("x"))).await;
-    // What was acknowledged stands on the replica.
-    let copy = World { url: replica.url(), prefix: world.prefix.clone() };
-    let copied = RedisStore::connect(&format!("{}?prefix={}", copy.url, copy.prefix)).await.unwrap();
-    assert_eq!(copied.head(&driver.run).await.unwrap().unwrap().version, 2);
-}
-
-#[tokio::test]
-async fn too_few_replicas_leave_a_write_open() {
-    let server = Redis::start().unwrap();
-    let world = World::on(&server.url());
-    world.store().await;
-    let url = format!("{}?wait=1&wait_timeout=50ms&prefix={}", world.url, world.prefix);
-    let store = RedisStore::connect(&url).await.unwrap();
-    assert_eq!(store.capabilities().durability, Durability::Replicated);
-    let error = store.open(&crate::support::run("alone"), crate::support::create()).await.unwrap_err();
-    assert_eq!((error.kind(), error.applied()), (ErrorKind::TimedOut, Some(Applied::Maybe)), "{error:?}");
 }

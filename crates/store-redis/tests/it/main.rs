@@ -11,6 +11,11 @@ mod listing;
 mod lost;
 mod prepare;
 mod reconnect;
+mod replicas;
+#[cfg(feature = "sentinel")]
+mod sentinel;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod trips;
 mod url;

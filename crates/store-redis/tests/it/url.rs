@@ -40,6 +40,7 @@ fn what_is_not_known_is_refused_without_telling_a_secret() {
         "redis://localhost?waitaof=2,0",
         "redis://localhost?wait=1&waitaof=1,0",
         "redis://localhost?cluster=maybe",
+        "redis://localhost?sslrootcert=/etc/ssl/cert.pem",
     ] {
         let error = RedisConfig::from_url(url).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{url}");
