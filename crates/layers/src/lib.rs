@@ -4,7 +4,9 @@
 //! | layer | what it adds |
 //! |---|---|
 //! | [`GroupCommit`] | commits of many runs that wait at the same moment go in one trip |
+//! | [`Traced`] | each operation is a span of `tracing` |
 //! | [`Faults`] | calls fail as a plan says, for tests |
+//! | `Deadly` (feature `deadly`) | the process is killed at one of its writes, for tests |
 //!
 //! # Many runs, one disk flush
 //!
@@ -51,16 +53,22 @@
 //!
 //! # What they need
 //!
-//! [`GroupCommit`] drives its batches in tasks, so its commits need a Tokio runtime around them. [`Faults`] needs
-//! none.
+//! [`GroupCommit`] drives its batches in tasks, so its commits need a Tokio runtime around them. [`Traced`] and
+//! [`Faults`] need none.
 
+#[cfg(feature = "deadly")]
+mod deadly;
 mod faults;
 mod forward;
 mod group_commit;
+mod traced;
 
+#[cfg(feature = "deadly")]
+pub use deadly::{Deadly, Death};
 pub use faults::{Deed, Fate, FaultPlan, Faults, Trail};
 pub use forward::Layer;
 pub use group_commit::{GroupCommit, GroupCommitConfig};
+pub use traced::Traced;
 
 /// What [`forward_store!`] names, wherever it is used.
 #[doc(hidden)]
