@@ -215,10 +215,10 @@ impl Context {
         self.pass(self.brief() + self.slack()).await;
     }
 
-    /// Up to `most` rounds, for as long as a fifth of the case's time lasts: a slow backend does fewer, but one at least.
+    /// Up to `most` rounds, for as long as a fifth of the effort lasts: a slow backend does fewer, but one at least.
     /// Re-opened, a few are enough: what they try again and again is not what a handle keeps.
     pub(crate) fn rounds(&self, most: u32) -> impl Iterator<Item = u32> {
-        let (clock, enough) = (SystemClock::default(), self.tuning().timeout / 5);
+        let (clock, enough) = (SystemClock::default(), self.tuning().part(5));
         let most = if self.mode == Mode::Reopened { most.min(REOPENED_ROUNDS) } else { most };
         (0..most).take_while(move |round| *round == 0 || clock.elapsed() < enough)
     }

@@ -370,13 +370,16 @@ pub struct Tuning {
     pub ttl: Duration,
     /// How late the store may judge that an instant has come: 20 ms.
     pub slack: Duration,
-    /// How long a case may take: 20 s.
+    /// How long a case may take, until it counts as one that hangs: 20 s.
     pub timeout: Duration,
+    /// For how long a case goes on with what it tries again and again, a part of this each: 20 s, and never more than the
+    /// timeout. A backend with less time, or slower answers, is tried less often, once at least.
+    pub effort: Duration,
     /// The largest body that a case writes, where the store declares a higher limit: 8 MiB.
     pub body: u64,
     /// How often a race is run that a broken store loses only now and then: 1,000 times.
     pub rounds: u32,
-    /// How many runs the largest listing has: 10,000. A slow backend is given fewer, as many as half of the timeout
+    /// How many runs the largest listing has: 10,000. A slow backend is given fewer, as many as a fifth of the effort
     /// allows.
     pub runs: u32,
     /// How long the re-opens of a handle may take in the whole of a case: 400 ms. Once that is used up the handle stays, so
@@ -385,6 +388,11 @@ pub struct Tuning {
 }
 
 impl Tuning {
+    /// A part of the effort: one by this.
+    pub(crate) fn part(&self, by: u32) -> Duration {
+        self.effort.min(self.timeout) / by
+    }
+
     /// Less of everything that is large, for the cases in which every operation has a handle of its own.
     pub(crate) fn reopened(&self) -> Self {
         let mut less = self.clone();
@@ -401,6 +409,7 @@ impl Default for Tuning {
             ttl: Duration::from_millis(400),
             slack: Duration::from_millis(20),
             timeout: Duration::from_secs(20),
+            effort: Duration::from_secs(20),
             body: 8 << 20,
             rounds: 1000,
             runs: 10_000,

@@ -15,7 +15,7 @@ const CLUSTER: bool = false;
 fn main() -> std::process::ExitCode {
     // Every write waits for a disk, which may be a busy one.
     let mut tuning = Tuning::default();
-    tuning.timeout = Duration::from_secs(60);
+    tuning.timeout = Duration::from_secs(180);
     let redis = harness("redis", world::connect)
         .with_clock()
         .with_processes()

@@ -15,7 +15,7 @@ const CLUSTER: bool = true;
 fn main() -> std::process::ExitCode {
     // A cluster takes some seconds until its nodes agree, and each of the 256 shards is asked by itself.
     let mut tuning = Tuning::default();
-    tuning.timeout = Duration::from_secs(60);
+    tuning.timeout = Duration::from_secs(180);
     let redis = harness("redis-cluster", world::connect)
         .with_clock()
         .with_processes()

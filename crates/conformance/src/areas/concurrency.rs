@@ -68,7 +68,7 @@ where
     L: Debug + Send + 'static,
     R: Debug + Send + 'static,
 {
-    let (clock, enough) = (SystemClock::default(), ctx.tuning().timeout / 40);
+    let (clock, enough) = (SystemClock::default(), ctx.tuning().part(40));
     let (mut fought, mut next) = (0, FEW);
     while next > 0 {
         let (mut drivers, mut bouts) = (Vec::new(), Vec::new());

@@ -63,8 +63,8 @@ pub(crate) fn told(query: &Query) -> String {
     format!("Query {{ {} }}", set.join(", "))
 }
 
-/// Creates up to `most` runs from what `open` makes of each one's number, several at a time: as many as half of the
-/// case's time allows.
+/// Creates up to `most` runs from what `open` makes of each one's number, several at a time: as many as a fifth of
+/// the effort allows.
 pub(crate) async fn populate(
     ctx: &Context,
     most: u32,

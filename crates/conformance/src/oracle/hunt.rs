@@ -133,7 +133,7 @@ async fn told(
     steps: Vec<Step>,
     apart: Apart,
 ) -> Failure {
-    let (clock, enough) = (SystemClock::default(), ctx.tuning().timeout / 4);
+    let (clock, enough) = (SystemClock::default(), ctx.tuning().part(4));
     let long = steps.len();
     let (steps, apart) = {
         let again = |steps: Vec<Step>| {

@@ -122,7 +122,8 @@ fn every_broken_store_is_caught_by_its_case() {
 #[test]
 fn every_store_that_looks_first_is_caught_by_its_duel() {
     let mut tuning = Tuning::default();
-    (tuning.timeout, tuning.rounds) = (Duration::from_secs(200), 20_000);
+    (tuning.timeout, tuning.effort, tuning.rounds) =
+        (Duration::from_secs(200), Duration::from_secs(200), 20_000);
     let duel = |row: &Row| {
         let report = tried(&store(Some(row.flaw)).with_tuning(tuning.clone()), row.case);
         caught(row.name(), row.what, false, &report)

@@ -155,7 +155,7 @@ pub(crate) fn backend(name: &'static str, way: Way) -> Harness {
     // A schema of its own for each case takes a while on a busy machine, and so does a server. A pooler lets each request wait
     // for a server that is down.
     let mut tuning = Tuning::default();
-    tuning.timeout = Duration::from_secs(if way == Way::Pooled { 150 } else { 60 });
+    tuning.timeout = Duration::from_secs(if way == Way::Pooled { 240 } else { 180 });
     harness(name, connect)
         .with_tuning(tuning)
         .with_server_clock(move |scope, now| set_clock(scope, now, way))

@@ -54,7 +54,7 @@ fn patient() -> Tuning {
     let mut tuning = Tuning::default();
     tuning.runs = 1_000;
     tuning.rounds = 100;
-    tuning.timeout = Duration::from_secs(90);
+    tuning.timeout = Duration::from_secs(180);
     tuning
 }
 

@@ -38,7 +38,7 @@ fn numbered(log: bool, driver: &Driver, id: OperationId, number: u64) -> Commit 
 async fn of_32_runs_at_once_all_are_exact(ctx: &Context) -> Verdict {
     const COMMITS: u64 = 50;
     let log = ctx.capabilities.supports_log();
-    let (enough, clock) = (ctx.tuning().timeout / 2, SystemClock::default());
+    let (enough, clock) = (ctx.tuning().part(2), SystemClock::default());
     let answers = ctx
         .race(32, |index, store| {
             let (run, open, ids) = (ctx.run(&format!("r{index}")), ctx.creating(), ids_of(ctx));
@@ -118,7 +118,7 @@ async fn writers_that_try_again_all_hold(ctx: &Context) -> Verdict {
     let run = ctx.run("shared");
     let log = ctx.capabilities.supports_log();
     let driver = ctx.create(&run).await?;
-    let (enough, clock) = (ctx.tuning().timeout / 4, SystemClock::default());
+    let (enough, clock) = (ctx.tuning().part(4), SystemClock::default());
     let answers = ctx
         .race(WRITERS, |index, store| {
             let (driver, ids) = (driver.clone(), ids_of(ctx));
