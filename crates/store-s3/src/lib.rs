@@ -91,6 +91,7 @@
 //! [`ErrorKind::Corrupt`]: milepost_core::ErrorKind::Corrupt
 //! [`ErrorKind::NotPrepared`]: milepost_core::ErrorKind::NotPrepared
 
+mod apart;
 #[cfg(feature = "aws")]
 mod aws;
 mod config;

@@ -12,6 +12,7 @@ use milepost_core::{BoxStream, Head, Operation, Query, Result, RunId, Status, Ti
 use milepost_store_memory::{Listing, paged};
 
 use crate::{
+    apart::apart,
     error::during,
     judge::Moment,
     layout::{self, DUE, Hint, RUNS, hex, minute},
@@ -45,9 +46,11 @@ pub(crate) fn runs(inner: &Arc<Inner>, query: Query) -> BoxStream<'static, Resul
         query,
         source: None,
     };
-    paged(lister, |mut lister| async move {
-        let page = lister.page().await.map_err(during(lister.inner.backend, Operation::List, None))?;
-        Ok((!page.is_empty()).then_some((page, lister)))
+    paged(lister, |mut lister| {
+        apart(async move {
+            let page = lister.page().await.map_err(during(lister.inner.backend, Operation::List, None))?;
+            Ok((!page.is_empty()).then_some((page, lister)))
+        })
     })
 }
 

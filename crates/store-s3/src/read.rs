@@ -12,6 +12,7 @@ use milepost_core::{
 use milepost_store_memory::paged;
 
 use crate::{
+    apart::apart,
     entry::{Body, Commit, Deed, Entry, Part},
     error::{corrupt, during},
     frame,
@@ -131,17 +132,19 @@ impl Inner {
 
 /// Every blob, by name.
 pub(crate) fn blobs(inner: &Arc<Inner>, run: &RunId) -> BoxStream<'static, Result<BlobInfo>> {
-    paged(Some((inner.clone(), run.clone())), |all| async move {
-        let Some((inner, run)) = all else { return Ok(None) };
-        let work = async {
-            inner.capabilities.require(Capability::Blobs)?;
-            let _flight = inner.fly().await?;
-            let view = inner.view(&run).await?;
-            let all = view.state.blobs.iter();
-            Ok(all.map(|(name, place)| BlobInfo { name: *name, size: place.size }).collect::<Vec<_>>())
-        };
-        let infos = work.await.map_err(during(inner.backend, Operation::Blobs, Some(&run)))?;
-        Ok(Some((infos, None)))
+    paged(Some((inner.clone(), run.clone())), |all| {
+        apart(async move {
+            let Some((inner, run)) = all else { return Ok(None) };
+            let work = async {
+                inner.capabilities.require(Capability::Blobs)?;
+                let _flight = inner.fly().await?;
+                let view = inner.view(&run).await?;
+                let all = view.state.blobs.iter();
+                Ok(all.map(|(name, place)| BlobInfo { name: *name, size: place.size }).collect::<Vec<_>>())
+            };
+            let infos = work.await.map_err(during(inner.backend, Operation::Blobs, Some(&run)))?;
+            Ok(Some((infos, None)))
+        })
     })
 }
 
@@ -413,8 +416,11 @@ impl Pages {
 /// The entries of a span, a page at a time.
 pub(crate) fn pages<T: Paged>(inner: &Arc<Inner>, run: &RunId, span: Span) -> BoxStream<'static, Result<T>> {
     let pages = Pages { inner: inner.clone(), cell: inner.cells.of(run), run: run.clone(), span };
-    paged(pages, |mut pages| async move {
-        let page = pages.wait().await.map_err(during(pages.inner.backend, T::OPERATION, Some(&pages.run)))?;
-        Ok(page.map(|page| (page, pages)))
+    paged(pages, |mut pages| {
+        apart(async move {
+            let page = pages.wait().await;
+            let page = page.map_err(during(pages.inner.backend, T::OPERATION, Some(&pages.run)))?;
+            Ok(page.map(|page| (page, pages)))
+        })
     })
 }

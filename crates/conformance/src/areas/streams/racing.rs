@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 
 use super::{are_whole, cursors};
 use crate::areas::prelude::*;
@@ -21,6 +21,10 @@ cases! { streams:
     a_stream_beside_a_trim_gives_whole_data_or_trimmed [Log, TailStream, Snapshots],
     /// Streams that are half read hold up neither writers nor readers, however many there are.
     half_read_streams_hold_nobody_up [Log],
+    /// Readers that look elsewhere in the middle of a read, and drop nothing, hold up neither writers nor readers.
+    readers_that_look_away_hold_nobody_up [Log],
+    /// Followers that look elsewhere in the middle of a read, and drop nothing, hold up neither writers nor readers.
+    followers_that_look_away_hold_nobody_up [Log, Follow],
     /// A dropped half-read stream leaks nothing: the store goes on, and closes.
     dropped_streams_leak_nothing [Log],
     /// A dropped follower leaks nothing: the store goes on, and closes.
@@ -183,6 +187,49 @@ async fn resume(store: &dyn Store, run: &RunId, index: usize, done: &AtomicBool)
         }
         tokio::task::yield_now().await;
     }
+}
+
+/// Looks a few times whether something has come, and then no more.
+async fn glance<T>(stream: &mut BoxStream<'static, Result<T>>, looks: u32) {
+    for _ in 0..looks {
+        // Whatever it is, it is not waited for.
+        let _ = stream.next().now_or_never();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Beside readers who have looked once, twice and so on, each read is stopped in another place.
+async fn nobody_is_held_up(ctx: &Context, span: Span) -> Verdict {
+    let run = ctx.run("looked-at");
+    let mut driver = ctx.create(&run).await?;
+    ctx.commit_records(&mut driver, 3).await?;
+    for looks in 1..=12 {
+        let mut streams = Vec::new();
+        for store in [&ctx.a, &ctx.b] {
+            let mut stream = store.stream(&run, span.clone());
+            glance(&mut stream, looks).await;
+            let mut listing = store.list(Query { id_prefix: Some(run.to_string()), ..Query::all() });
+            if ctx.capabilities.supports_list() {
+                glance(&mut listing, looks).await;
+            }
+            streams.push((stream, listing));
+        }
+        ctx.commit_records(&mut driver, 1).await?;
+        for store in [&ctx.a, &ctx.b] {
+            let head = store.head(&run).await?;
+            expect_eq("the cursor", head.map(|head| head.cursor), Some(driver.cursor))?;
+        }
+        drop(streams);
+    }
+    Ok(())
+}
+
+async fn readers_that_look_away_hold_nobody_up(ctx: &Context) -> Verdict {
+    nobody_is_held_up(ctx, Span::all().page(1)).await
+}
+
+async fn followers_that_look_away_hold_nobody_up(ctx: &Context) -> Verdict {
+    nobody_is_held_up(ctx, Span::all().follow()).await
 }
 
 async fn half_read_streams_hold_nobody_up(ctx: &Context) -> Verdict {
