@@ -31,7 +31,7 @@ pub(crate) struct Backend {
     servers: &'static [(&'static str, Kind)],
     /// How many cases are under way at once; `None` is as many as there are processors. Most wait for a server's disk.
     at_once: Option<&'static str>,
-    /// Whether it is run only when it is named: what it needs is large.
+    /// Whether it is run only when it is named: what it needs is large, or it is another way to what is tried anyway.
     on_request: bool,
 }
 
@@ -62,7 +62,8 @@ pub(crate) const BACKENDS: &[Backend] = &[
         package: "milepost-store-postgres",
         target: "conformance_pgbouncer",
         servers: &[("MILEPOST_TEST_PGBOUNCER_URL", Kind::PgBouncer)],
-        at_once: Some("6"),
+        at_once: Some("4"),
+        on_request: true,
         ..EMBEDDED
     },
     Backend {
