@@ -9,8 +9,9 @@ use std::{
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use milepost_core::{
-    At, BlobInfo, BoxStream, Bytes, Capabilities, Commit, Committed, Delete, Digest, Head, LeaseChange,
-    Message, NewMessage, Open, Opened, Query, Record, Renew, Result, RunId, Sent, Snapshot, Span, Store,
+    At, BlobInfo, BoxStream, Bytes, Capabilities, Commit, Committed, Delete, Digest, Finish, Head,
+    LeaseChange, Message, NewMessage, Open, Opened, Outcome, Query, Record, Renew, Result, RunId, Sent,
+    Snapshot, Span, Store,
 };
 
 use crate::expect::told;
@@ -171,7 +172,7 @@ fn committing(commit: &Commit) -> String {
         commit.note.as_ref().map(|note| format!("{note:?}")),
         commit.advances.then(|| "advances".to_owned()),
         lease.map(|lease| format!("{lease:?}")),
-        commit.finish.as_ref().map(|finish| format!("{finish:?}")),
+        commit.finish.as_ref().map(finishing),
     ]
     .into_iter()
     .flatten()
@@ -179,6 +180,16 @@ fn committing(commit: &Commit) -> String {
         let _ = write!(text, ", {part}");
     }
     text + ")"
+}
+
+/// How a run ends; of a failure that has more to say than a step has room, its length.
+fn finishing(finish: &Finish) -> String {
+    match &finish.outcome {
+        Outcome::Failed { failure } if failure.message.len() > Journal::WIDTH => {
+            format!("{:?}, told in {} bytes, {:?}", failure.kind, failure.message.len(), finish.retain)
+        }
+        _ => format!("{finish:?}"),
+    }
 }
 
 fn committed(answer: &Committed) -> String {

@@ -114,7 +114,7 @@ pub struct Commit {
     pub trim: Option<Cursor>,
     /// Blobs to remove; one that is not there is ignored.
     ///
-    /// Held by: `blobs/a-blob-is-dropped-on-request`.
+    /// Held by: `blobs/a-blob-is-dropped-on-request`, `blobs/a-named-blob-is-dropped-and-its-record-stays`.
     pub drop_blobs: Vec<Digest>,
     /// Numbers of messages to take from the inbox.
     ///

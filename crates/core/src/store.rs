@@ -91,7 +91,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Atomic each, not together.
     ///
     /// Held by: `commit/a-batch-*`, `commit/one-failure-of-a-batch-spoils-no-other`,
-    /// `commit/each-commit-of-a-batch-is-atomic`, `commit/a-run-twice-in-a-batch-is-invalid-for-both`,
+    /// `commit/each-commit-of-a-batch-is-atomic`, `commit/each-kind-of-commit-does-in-a-batch-what-it-does-alone`,
+    /// `commit/a-run-twice-in-a-batch-is-invalid-for-both`,
     /// `capabilities/a-batch-answers-each-in-order`.
     async fn commit_many(&self, commits: Vec<Commit>) -> Vec<Result<Committed>>;
 

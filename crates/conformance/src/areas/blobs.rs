@@ -18,6 +18,8 @@ cases! { blobs:
     a_blob_dropped_by_the_same_commit_is_missing [Log, Blobs],
     /// A blob is dropped on request, others stay; dropping one that is not there is ignored.
     a_blob_is_dropped_on_request [Blobs],
+    /// A blob that a record names is dropped on request like any other; the record stays and still names it.
+    a_named_blob_is_dropped_and_its_record_stays [Log, Blobs],
     /// A blob that was dropped can be stored again, with another body.
     a_dropped_blob_can_be_stored_again [Blobs],
     /// A commit carries or drops a blob once, and not both.
@@ -168,6 +170,27 @@ async fn a_blob_is_dropped_on_request(ctx: &Context) -> Verdict {
     expect_eq("the blobs", enumerated(ctx, &run).await?, by_name(std::slice::from_ref(&kept)))?;
     expect_eq("their size", ctx.head(&run).await?.sizes.blobs, kept.body.len() as u64)?;
     ctx.commit(&mut driver, |commit| commit.drop_blob(dropped.name)).await.map(drop)
+}
+
+async fn a_named_blob_is_dropped_and_its_record_stays(ctx: &Context) -> Verdict {
+    let run = ctx.run("blobs");
+    let mut driver = ctx.create(&run).await?;
+    let blob = Blob::of("named by a record");
+    let (name, carried) = (blob.name, blob.clone());
+    let naming = |commit: Commit| commit.records([record(1).blob(name), record(2)]).blob(carried);
+    ctx.commit(&mut driver, naming).await?;
+    let before = collect(ctx.b.stream(&run, Span::all())).await?;
+    expect_eq("what the first record names", before.first().map(|record| &*record.blobs), Some(&[name][..]))?;
+    ctx.commit(&mut driver, |commit| commit.drop_blob(name)).await?;
+    for store in [&ctx.a, &ctx.b, &ctx.reopen().await?] {
+        expect_eq("the dropped one", store.blob(&run, &name).await?, None)?;
+        expect_eq("the records", collect(store.stream(&run, Span::all())).await?, before.clone())?;
+    }
+    expect_eq("the blobs", enumerated(ctx, &run).await?, vec![])?;
+    expect_eq("their size", ctx.head(&run).await?.sizes.blobs, 0)?;
+    let again = blob.clone();
+    ctx.commit(&mut driver, |commit| commit.blob(again)).await?;
+    expect_eq("what they name once it is stored again", ctx.b.blob(&run, &name).await?, Some(blob.body))
 }
 
 async fn a_dropped_blob_can_be_stored_again(ctx: &Context) -> Verdict {

@@ -83,6 +83,12 @@ pub(crate) fn completed() -> Outcome {
     Outcome::Completed { output: Bytes::from_static(b"the output") }
 }
 
+/// The two ways in which a run ends, named. A failed run may be reopened; until then it is as finished as the other.
+pub(crate) fn ends() -> [(&'static str, Outcome); 2] {
+    let failure = Failure::new(FailureKind::Error, "broken");
+    [("completed", completed()), ("failed", Outcome::Failed { failure })]
+}
+
 /// `commit` with each part that the store does not declare, and the capability that is missing.
 pub(crate) fn undeclared(ctx: &Context, commit: &Commit) -> Vec<(Capability, Commit)> {
     let offered = ctx.capabilities.set;

@@ -78,7 +78,7 @@ async fn connecting_again_changes_nothing(ctx: &Context) -> Verdict {
 async fn many_processes_connect_at_once_to_nothing(ctx: &Context) -> Verdict {
     let fresh = ctx.elsewhere();
     // The folder and the clock are made by the first process.
-    let starting = (0..4).map(|_| ctx.process_in(&fresh));
+    let starting = (0..HANDLES).map(|_| ctx.process_in(&fresh));
     let seconds = futures_util::future::try_join_all(starting).await?;
     let stores: Vec<_> = seconds.iter().map(|second| second.store.clone()).collect();
     all_work(ctx, &stores).await

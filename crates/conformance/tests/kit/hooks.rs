@@ -1,5 +1,7 @@
 //! The hooks: what is missing is told, and what lies is caught.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use milepost_conformance::{Hook, Outcome, Part, Report, check, harness};
 use milepost_store_memory::MemoryStore;
 
@@ -59,6 +61,7 @@ fn hooks_that_lie_fail_their_cases() {
     for id in [
         "corruption/a-deletion-leaves-nothing-behind",
         "corruption/an-unknown-run-has-no-parts",
+        "corruption/what-is-refused-stores-nothing",
         "corruption/a-changed-byte-is-told-or-harmless",
         "corruption/a-resume-from-changed-bytes-is-true-or-told",
         "corruption/a-part-that-is-gone-is-told",
@@ -66,6 +69,20 @@ fn hooks_that_lie_fail_their_cases() {
     ] {
         assert!(outcomes(&report, id).contains(&Outcome::Failed), "{id}:\n{}", report.to_markdown());
     }
+}
+
+#[test]
+fn what_a_refusal_leaves_behind_is_told() {
+    let asked = AtomicUsize::new(0);
+    // One more each time that it is looked at, as a store leaves them that writes before it judges.
+    let leaving = plain().with_parts(move |_, run| {
+        let rows = asked.fetch_add(1, Ordering::Relaxed);
+        async move { Ok((0..=rows).map(|row| Part::new(format!("row {row} of {run}"), 64)).collect()) }
+    });
+    let report = check(&leaving, "corruption/what-is-refused");
+    let reasons = report.cases.iter().filter_map(|case| case.reason.as_deref());
+    let told = reasons.filter(|reason| reason.contains("what is stored after Invalid")).count();
+    assert!(told > 0, "{}", report.to_markdown());
 }
 
 #[test]

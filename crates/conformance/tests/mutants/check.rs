@@ -84,6 +84,17 @@ impl Broken {
             }
             (Some(NotesHaveNoLimit), ErrorKind::TooLarge) if commit.note.is_some() => Ok(commit),
             (Some(OutcomesHaveNoLimit), ErrorKind::TooLarge) if commit.finish.is_some() => Ok(commit),
+            (Some(FailuresHaveNoLimit), ErrorKind::TooLarge)
+                if matches!(&commit.finish, Some(Finish { outcome: Outcome::Failed { .. }, .. })) =>
+            {
+                Ok(commit)
+            }
+            (Some(OnlyRecordsCountForACommit), ErrorKind::TooLarge)
+                if commit.records.iter().map(|record| record.body.len() as u64).sum::<u64>()
+                    <= self.rules.offered.limits.commit =>
+            {
+                Ok(commit)
+            }
             (Some(ReleaseForNothingIsTaken), ErrorKind::Invalid)
                 if matches!(commit.lease, LeaseChange::Release(_)) =>
             {

@@ -171,6 +171,15 @@ impl Store for Broken {
         let mut seen = BTreeSet::new();
         let again = commits.iter().filter(|commit| !seen.insert(commit.run.clone()));
         let twice: BTreeSet<RunId> = again.map(|commit| commit.run.clone()).collect();
+        for commit in &mut commits {
+            match self.rules.flaw {
+                Some(BatchesChangeNoLease) => commit.lease = LeaseChange::Keep,
+                Some(BatchesEndNoRun) => commit.finish = None,
+                Some(BatchesTakeNothing) => commit.take.clear(),
+                Some(BatchesNeverAdvance) => commit.advances = false,
+                _ => {}
+            }
+        }
         if self.has(BatchesEndAt100) {
             commits.truncate(100);
         }

@@ -104,6 +104,8 @@ impl Flaw {
             | CommitsMustBeOneByteUnder
             | RefusedRecordsAreLeftOut
             | OutcomesHaveNoLimit
+            | FailuresHaveNoLimit
+            | OnlyRecordsCountForACommit
             | MessagesHaveNoLimit => all.limits(small),
             RunIdsMayBeOneByteOver | RunIdsMustBeOneByteUnder => {
                 all.limits(Limits { run_id: 100, ..Limits::DEFAULT })

@@ -120,12 +120,19 @@ impl Rules {
         };
         let finished = match &head.outcome {
             Some(_) if self.has(FinishedRunTakesCommits) => None,
+            Some(Outcome::Failed { .. }) if self.has(FailedRunTakesCommits) && writes != Writes::Renewal => {
+                None
+            }
+            Some(Outcome::Failed { .. }) if self.has(FailedRunIsRenewed) && writes == Writes::Renewal => None,
             Some(_) if self.has(FinishedRunIsRenewed) && writes == Writes::Renewal => None,
             outcome => outcome.clone(),
         };
-        if self.has(FinishedComesBeforeFenced)
-            && let Some(outcome) = finished
-        {
+        let early = match self.flaw {
+            Some(FinishedComesBeforeFenced) => true,
+            Some(RenewalsAreFinishedBeforeFenced) => writes == Writes::Renewal,
+            _ => false,
+        };
+        if early && let Some(outcome) = finished {
             return Err(Refusal::Finished { outcome }.into());
         }
         if !newest || released {

@@ -13,6 +13,8 @@ cases! { checkpointer:
     a_renewal_finds_out_that_the_run_is_lost [],
     /// A lease that has run out while nobody has taken over still lets a save through.
     a_save_after_the_lease_has_run_out_holds [],
+    /// A worker whose clock is hours off drives like any other: leases and dues are by the store's time.
+    a_worker_whose_clock_is_hours_off_changes_nothing [],
     /// After its release a run is not renewed any more.
     after_a_release_nothing_is_renewed [],
 }
@@ -110,6 +112,32 @@ async fn a_save_after_the_lease_has_run_out_holds(ctx: &Context) -> Verdict {
     expect_eq("a save", driver.save(state(2)).await?, persisted(ctx, 2))?;
     expect_eq("its status then", ctx.head(&run).await?.status(), Status::Running)?;
     expect_eq("the newest state", newest(ctx, &run).await?, Some(2))
+}
+
+async fn a_worker_whose_clock_is_hours_off_changes_nothing(ctx: &Context) -> Verdict {
+    const OFF: Duration = Duration::from_secs(12 * 3600);
+    let run = ctx.run("off");
+    let other = ctx.create(&ctx.run("other")).await?;
+    for (round, behind) in (1..).zip([true, false, true]) {
+        let now = ctx.head(&other.run).await?.at;
+        let clock = Arc::new(ManualClock::new(if behind { now - OFF } else { now + OFF }));
+        let mut driver = drive(ctx, &renewing(ctx, ctx.a.clone(), clock), &run).await?;
+        driver.save(state(round)).await?;
+        driver.renew().await?;
+        let head = ctx.head(&run).await?;
+        let end = head.lease.as_ref().map(|lease| lease.until);
+        let lasts = end.is_some_and(|end| end >= now + ttl(ctx) && end <= head.at + ttl(ctx));
+        expect("its lease counts from the store's now", lasts, (now, end, head.at))?;
+        expect_eq("its status", head.status(), Status::Running)?;
+        let held = ctx.b.open(&run, ctx.resuming()).await;
+        refused("an open by another", held, ErrorKind::LeaseHeld)?;
+        driver.release(Wake::now()).await?;
+        let head = ctx.head(&run).await?;
+        let due = head.due.is_some_and(|due| due >= now && due <= head.at);
+        expect("it is due when it was let go", due, (now, head.due, head.at))?;
+    }
+    let head = ctx.head(&run).await?;
+    expect_eq("epoch and lapses", (head.fence.epoch, head.lapses), (3, 0))
 }
 
 async fn after_a_release_nothing_is_renewed(ctx: &Context) -> Verdict {

@@ -17,7 +17,7 @@ cases! { commit:
 }
 
 /// A commit of each kind by `driver`, named. The inbox holds the message 1.
-fn kinds(ctx: &Context, driver: &Driver) -> Vec<(&'static str, Commit)> {
+pub(super) fn kinds(ctx: &Context, driver: &Driver) -> Vec<(&'static str, Commit)> {
     let (next, offered) = (|| ctx.next(driver), &ctx.capabilities);
     let failed = Outcome::Failed { failure: Failure::new(FailureKind::Error, "broken") };
     let mut kinds = vec![
@@ -49,7 +49,7 @@ fn kinds(ctx: &Context, driver: &Driver) -> Vec<(&'static str, Commit)> {
 }
 
 /// A run with an open, a commit and, where there is an inbox, a message; its newest version is 2.
-async fn begun(ctx: &Context, run: &RunId) -> Verdict<Driver> {
+pub(super) async fn begun(ctx: &Context, run: &RunId) -> Verdict<Driver> {
     let mut driver = ctx.create(run).await?;
     if ctx.capabilities.supports_inbox() {
         ctx.b.send(run, ctx.message("key", "body")).await?;

@@ -19,7 +19,9 @@ cases! { commit:
     a_commit_at_the_limit_is_taken [Log],
     /// A commit whose bodies together have one byte more is `TooLarge`, though each of them fits.
     a_commit_over_the_limit_is_refused [Log],
-    /// An outcome at the limit of a record is taken whole.
+    /// A snapshot, a blob and an outcome count for the limit of a commit as its records do.
+    every_part_counts_for_the_limit_of_a_commit [Log],
+    /// An outcome at the limit of a record, an output or a failure's message, is taken whole.
     an_outcome_at_the_limit_is_taken [],
     /// An outcome of one byte more is `TooLarge`, and the run goes on.
     an_outcome_over_the_limit_is_refused [],
@@ -161,14 +163,45 @@ async fn a_commit_over_the_limit_is_refused(ctx: &Context) -> Verdict {
     expect_eq("the cursor", ctx.head(&run).await?.cursor, 0)
 }
 
+async fn every_part_counts_for_the_limit_of_a_commit(ctx: &Context) -> Verdict {
+    let (run, offered) = (ctx.run("over"), &ctx.capabilities);
+    let mut driver = ctx.create(&run).await?;
+    if over(offered.limits.commit).is_some() {
+        let full = |commit: Commit| commit.records(shares(ctx, offered.limits.commit, nought));
+        let output = nought(1);
+        let done = Outcome::Completed { output };
+        is_too_large(ctx, &mut driver, |commit| full(commit).finish(done, Retain::Keep)).await?;
+        if offered.supports_snapshots() {
+            is_too_large(ctx, &mut driver, |commit| full(commit).snapshot(Snapshot::new(0, nought(1))))
+                .await?;
+        }
+        if offered.supports_blobs() {
+            is_too_large(ctx, &mut driver, |commit| full(commit).blob(Blob::of(nought(1)))).await?;
+        }
+    }
+    expect_eq("the cursor", ctx.head(&run).await?.cursor, 0)
+}
+
+/// A failure whose message has so many bytes.
+fn failed(size: u64) -> Outcome {
+    let message = "x".repeat(usize::try_from(size).unwrap_or(usize::MAX));
+    Outcome::Failed { failure: Failure::new(FailureKind::Error, message) }
+}
+
 async fn an_outcome_at_the_limit_is_taken(ctx: &Context) -> Verdict {
     let run = ctx.run("fits");
     let mut driver = ctx.create(&run).await?;
-    let output = body(feasible(ctx, ctx.capabilities.limits.record), 5);
-    let outcome = Outcome::Completed { output };
+    let size = feasible(ctx, ctx.capabilities.limits.record);
+    let outcome = Outcome::Completed { output: body(size, 5) };
     ctx.commit(&mut driver, |commit| commit.finish(outcome.clone(), Retain::Keep)).await?;
     let read = ctx.head(&run).await?.outcome;
-    expect("its output comes back", read.as_ref() == Some(&outcome), read)
+    expect("its output comes back", read.as_ref() == Some(&outcome), read.is_some())?;
+    let run = ctx.run("fails");
+    let mut driver = ctx.create(&run).await?;
+    let outcome = failed(size);
+    ctx.commit(&mut driver, |commit| commit.finish(outcome.clone(), Retain::Keep)).await?;
+    let read = ctx.head(&run).await?.outcome;
+    expect("its message comes back", read.as_ref() == Some(&outcome), read.is_some())
 }
 
 async fn an_outcome_over_the_limit_is_refused(ctx: &Context) -> Verdict {
@@ -177,6 +210,7 @@ async fn an_outcome_over_the_limit_is_refused(ctx: &Context) -> Verdict {
     if let Some(size) = over(ctx.capabilities.limits.record) {
         let done = Outcome::Completed { output: nought(size) };
         is_too_large(ctx, &mut driver, |commit| commit.finish(done, Retain::Keep)).await?;
+        is_too_large(ctx, &mut driver, |commit| commit.finish(failed(size), Retain::Keep)).await?;
     }
     expect_eq("its status", ctx.head(&run).await?.status(), Status::Running)
 }

@@ -1,5 +1,6 @@
 //! Commits of different runs, in one trip where the backend can.
 
+use super::every::{begun, kinds};
 use crate::areas::{
     moves::{completed, holds_whole, undeclared, whole},
     prelude::*,
@@ -12,6 +13,8 @@ cases! { commit:
     one_failure_of_a_batch_spoils_no_other [],
     /// Each commit of a batch is whole: none of the parts of a refused one is kept, and all of the others.
     each_commit_of_a_batch_is_atomic [],
+    /// Each kind of commit does in a batch what it does alone: a release, an outcome and a take as much as records.
+    each_kind_of_commit_does_in_a_batch_what_it_does_alone [],
     /// A run that occurs twice in a batch is `Invalid` for each of its commits; the other runs do not notice.
     a_run_twice_in_a_batch_is_invalid_for_both [],
     /// One commit that occurs twice in a batch is a run that occurs twice.
@@ -121,6 +124,56 @@ async fn each_commit_of_a_batch_is_atomic(ctx: &Context) -> Verdict {
         } else {
             expect_eq("the version of a commit that holds", answer?.version, 2)?;
             holds_whole(&now, &commits[number])?;
+        }
+    }
+    Ok(())
+}
+
+/// What a commit has left of a run, without what is each run's own: its name, its fence, and its times but for what they
+/// say of the lease.
+fn left_by(ctx: &Context, mut image: Image) -> (Image, Option<(Status, bool, bool)>) {
+    let told = image.head.as_mut().map(|head| {
+        let lasts = head.lease.as_ref().map_or(Duration::ZERO, |lease| lease.until.since(head.created_at));
+        let told = (head.status(), head.due.is_some(), lasts > ctx.long() * 3 / 2);
+        let nobody = Fence { incarnation: Incarnation(0), epoch: head.fence.epoch, token: Token(0) };
+        (head.run, head.fence) = (RunId::from_static("run"), nobody);
+        (head.created_at, head.updated_at) = (Timestamp(0), Timestamp(0));
+        head.due = None;
+        head.delete_after = head.delete_after.map(|_| Timestamp(0));
+        head.lease = head.lease.take().map(|lease| Lease { until: Timestamp(0), ..lease });
+        told
+    });
+    image.records.iter_mut().for_each(|record| record.at = Timestamp(0));
+    for message in &mut image.messages {
+        (message.at, message.id) = (Timestamp(0), OperationId(0));
+    }
+    (image, told)
+}
+
+async fn each_kind_of_commit_does_in_a_batch_what_it_does_alone(ctx: &Context) -> Verdict {
+    let count = kinds(ctx, &begun(ctx, &ctx.run("counted")).await?).len();
+    let (mut alone, mut batched) = (Vec::new(), Vec::new());
+    for number in 0..count {
+        for (label, commits) in [("alone", &mut alone), ("batched", &mut batched)] {
+            let begun = begun(ctx, &ctx.run(&format!("{label}{number}"))).await?;
+            // With a lapse that work forgets.
+            let driver = Driver::of(&ctx.b.open(&begun.run, ctx.resuming().over(begun.fence)).await?);
+            commits.push(kinds(ctx, &driver).swap_remove(number));
+        }
+    }
+    let mut wanted = Vec::new();
+    for (_, commit) in alone {
+        let run = commit.run.clone();
+        let answer = ctx.a.commit(commit).await?;
+        wanted.push((answer, left_by(ctx, ctx.image(&run).await?)));
+    }
+    let answers = ctx.b.commit_many(batched.iter().map(|(_, commit)| commit.clone()).collect()).await;
+    expect_eq("how many answers there are", answers.len(), count)?;
+    for (((kind, commit), answer), (first, want)) in batched.into_iter().zip(answers).zip(wanted) {
+        expect_eq(&format!("the answer to {kind} in a batch, against alone"), answer?, first)?;
+        for store in [&ctx.a, &ctx.b] {
+            let left = left_by(ctx, image(&**store, &commit.run).await?);
+            expect_eq(&format!("what {kind} has left in a batch, against alone"), &left, &want)?;
         }
     }
     Ok(())

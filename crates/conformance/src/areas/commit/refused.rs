@@ -1,7 +1,7 @@
 //! What is refused changes nothing: of a commit of every part, none is kept.
 
 use crate::areas::{
-    moves::{completed, whole},
+    moves::{ends, whole},
     prelude::*,
 };
 
@@ -12,7 +12,7 @@ cases! { commit:
     to_a_deleted_run_it_is_not_found [],
     /// By a fence of an earlier life of the run: `NotFound`, and the new life is as it was.
     to_an_earlier_incarnation_it_is_not_found [],
-    /// To a finished run: `Finished` with the outcome, and the run is as it was.
+    /// To a finished run, completed or failed: `Finished` with the outcome, and the run is as it was.
     to_a_finished_run_it_is_finished [],
     /// By the fence of another run: `NotFound`, and both are as they were.
     by_the_fence_of_another_run_it_is_not_found [],
@@ -65,23 +65,28 @@ async fn to_an_earlier_incarnation_it_is_not_found(ctx: &Context) -> Verdict {
 }
 
 async fn to_a_finished_run_it_is_finished(ctx: &Context) -> Verdict {
-    let run = ctx.run("finished");
-    let mut driver = ctx.create(&run).await?;
-    ctx.commit(&mut driver, |commit| commit.finish(completed(), Retain::Keep)).await?;
-    let failed = Outcome::Failed { failure: Failure::new(FailureKind::Error, "too late") };
-    ctx.unchanged(&run, async {
-        for commit in [
-            whole(ctx, &driver),
-            ctx.next(&driver),
-            ctx.next(&driver).release(Wake::now()),
-            ctx.next(&driver).finish(failed, Retain::Delete),
-        ] {
-            let finished = Refusal::Finished { outcome: completed() };
-            refused_as("a commit", ctx.b.commit(commit).await, finished)?;
-        }
-        Ok(())
-    })
-    .await
+    for (label, outcome) in ends() {
+        let run = ctx.run(label);
+        let mut driver = ctx.create(&run).await?;
+        ctx.commit(&mut driver, |commit| commit.finish(outcome.clone(), Retain::Keep)).await?;
+        let other = Outcome::Failed { failure: Failure::new(FailureKind::Error, "too late") };
+        ctx.unchanged(&run, async {
+            for commit in [
+                whole(ctx, &driver),
+                ctx.next(&driver),
+                ctx.next(&driver).release(Wake::now()),
+                ctx.next(&driver).finish(other, Retain::Delete),
+            ] {
+                for store in [&ctx.a, &ctx.b] {
+                    let finished = Refusal::Finished { outcome: outcome.clone() };
+                    refused_as("a commit", store.commit(commit.clone()).await, finished)?;
+                }
+            }
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 async fn by_the_fence_of_another_run_it_is_not_found(ctx: &Context) -> Verdict {
@@ -98,7 +103,7 @@ async fn by_the_fence_of_another_run_it_is_not_found(ctx: &Context) -> Verdict {
 }
 
 /// Every way in which the store can refuse `whole`, a commit upon a run with one record with the id `first`.
-fn refusals(ctx: &Context, whole: &Commit) -> Vec<(ErrorKind, Commit)> {
+pub(crate) fn refusals(ctx: &Context, whole: &Commit) -> Vec<(ErrorKind, Commit)> {
     let offered = &ctx.capabilities;
     let commit = || whole.clone();
     let stale = Fence { token: Token(!whole.fence.token.0), ..whole.fence };

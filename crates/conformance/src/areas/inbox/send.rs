@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::areas::prelude::*;
+use crate::areas::{moves::ends, prelude::*};
 
 cases! { inbox:
     /// Messages are numbered gaplessly from 1 in the order of acceptance, and kept as they were sent.
@@ -29,7 +29,8 @@ cases! { inbox:
     to_an_unknown_run_is_not_found [Inbox],
     /// A message for another life of the run is `NotFound`, also under a key that is known.
     to_an_earlier_incarnation_is_not_found [Inbox],
-    /// A finished run answers for the keys that it knows, and refuses every other message with its outcome.
+    /// A finished run, completed or failed, answers for the keys that it knows, and refuses every other message with its
+    /// outcome.
     to_a_finished_run_is_finished [Inbox],
     /// A message that races the outcome is ordered before it, or refused.
     a_send_racing_the_outcome_is_before_it_or_refused [Inbox],
@@ -314,24 +315,26 @@ async fn to_an_earlier_incarnation_is_not_found(ctx: &Context) -> Verdict {
 }
 
 async fn to_a_finished_run_is_finished(ctx: &Context) -> Verdict {
-    let run = ctx.run("finished");
-    let mut driver = ctx.create(&run).await?;
-    for key in ["taken", "waiting"] {
-        ctx.a.send(&run, ctx.message(key, "content")).await?;
-    }
-    let outcome = Outcome::Completed { output: "done".into() };
-    ctx.commit(&mut driver, |commit| commit.take(1).finish(outcome.clone(), Retain::Keep)).await?;
-    ctx.unchanged(&run, async {
-        for (key, number) in [("taken", 1), ("waiting", 2)] {
-            let same = ctx.b.send(&run, ctx.message(key, "content")).await?;
-            expect_eq("the same content", same, Sent::Repeated { number })?;
-            let other = ctx.b.send(&run, ctx.message(key, "other")).await?;
-            expect_eq("other content", other, Sent::Conflicting { number })?;
+    for (label, outcome) in ends() {
+        let run = ctx.run(label);
+        let mut driver = ctx.create(&run).await?;
+        for key in ["taken", "waiting"] {
+            ctx.a.send(&run, ctx.message(key, "content")).await?;
         }
-        let new = ctx.b.send(&run, ctx.message("new", "content")).await;
-        refused_as("a new message", new, Refusal::Finished { outcome })
-    })
-    .await
+        ctx.commit(&mut driver, |commit| commit.take(1).finish(outcome.clone(), Retain::Keep)).await?;
+        ctx.unchanged(&run, async {
+            for (key, number) in [("taken", 1), ("waiting", 2)] {
+                let same = ctx.b.send(&run, ctx.message(key, "content")).await?;
+                expect_eq("the same content", same, Sent::Repeated { number })?;
+                let other = ctx.b.send(&run, ctx.message(key, "other")).await?;
+                expect_eq("other content", other, Sent::Conflicting { number })?;
+            }
+            let new = ctx.b.send(&run, ctx.message("new", "content")).await;
+            refused_as("a new message", new, Refusal::Finished { outcome })
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 async fn a_send_racing_the_outcome_is_before_it_or_refused(ctx: &Context) -> Verdict {

@@ -1,6 +1,6 @@
 //! Keeping a lease: by renewals, and by commits where they come anyway.
 
-use crate::areas::{moves::completed, prelude::*};
+use crate::areas::{moves::ends, prelude::*};
 
 cases! { leases:
     /// A renewal counts from the renewal, by the store's clock.
@@ -23,8 +23,10 @@ cases! { leases:
     a_renewal_after_the_end_revives_the_lease [],
     /// A delayed renewal after the release starts no lease, also when the run is due.
     a_delayed_renewal_after_release_starts_no_lease [],
-    /// A delayed renewal after the outcome starts no lease.
+    /// A delayed renewal after the outcome, a completion or a failure, starts no lease.
     a_delayed_renewal_after_the_outcome_starts_no_lease [],
+    /// A renewal of a finished run by an older fence is `Fenced`, which comes before `Finished`.
+    a_renewal_by_an_older_fence_is_fenced_before_finished [],
     /// A delayed renewal after a takeover leaves the successor's lease as it is.
     a_delayed_renewal_after_a_takeover_starts_no_lease [],
     /// A renewal of a draft does not make it due.
@@ -219,16 +221,41 @@ async fn a_delayed_renewal_after_release_starts_no_lease(ctx: &Context) -> Verdi
 }
 
 async fn a_delayed_renewal_after_the_outcome_starts_no_lease(ctx: &Context) -> Verdict {
-    let run = ctx.run("finished");
-    let mut driver = ctx.create(&run).await?;
-    ctx.commit(&mut driver, |commit| commit.finish(completed(), Retain::Keep)).await?;
-    ctx.unchanged(&run, async {
-        let renew = Renew::new(driver.fence, ctx.long()).note(Note::default());
-        let finished = Refusal::Finished { outcome: completed() };
-        refused_as("the delayed renewal", ctx.b.renew(&run, renew).await, finished)
-    })
-    .await?;
-    expect_eq("the lease", ctx.head(&run).await?.lease, None)
+    for (label, outcome) in ends() {
+        let run = ctx.run(label);
+        let mut driver = ctx.create(&run).await?;
+        ctx.commit(&mut driver, |commit| commit.finish(outcome.clone(), Retain::Keep)).await?;
+        ctx.unchanged(&run, async {
+            for store in [&ctx.a, &ctx.b] {
+                let renew = Renew::new(driver.fence, ctx.long()).note(Note::default());
+                let finished = Refusal::Finished { outcome: outcome.clone() };
+                refused_as("the delayed renewal", store.renew(&run, renew).await, finished)?;
+            }
+            Ok(())
+        })
+        .await?;
+        expect_eq("the lease", ctx.head(&run).await?.lease, None)?;
+    }
+    Ok(())
+}
+
+async fn a_renewal_by_an_older_fence_is_fenced_before_finished(ctx: &Context) -> Verdict {
+    for (label, outcome) in ends() {
+        let run = ctx.run(label);
+        let old = ctx.create(&run).await?;
+        let mut new = Driver::of(&ctx.b.open(&run, ctx.resuming().over(old.fence)).await?);
+        ctx.commit(&mut new, |commit| commit.finish(outcome, Retain::Keep)).await?;
+        ctx.unchanged(&run, async {
+            let fenced = || Refusal::Fenced { current: new.fence };
+            for store in [&ctx.a, &ctx.b] {
+                let renew = Renew::new(old.fence, ctx.long()).note(Note::default());
+                refused_as("a renewal by an older fence", store.renew(&run, renew).await, fenced())?;
+            }
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 async fn a_delayed_renewal_after_a_takeover_starts_no_lease(ctx: &Context) -> Verdict {

@@ -11,6 +11,9 @@ cases! { open:
     one_open_sent_16_times_at_once_opens_once [],
     /// A renewal and a message are neither opens nor commits: after them a repeated open id is answered all the same.
     the_same_open_id_after_a_renewal_and_a_message [],
+    /// The same open id after its lease has run out, with nothing opened or committed since, answers the same fence and
+    /// starts no lease: the run stays anyone's.
+    the_same_open_id_after_its_lease_starts_none [],
     /// After a commit a repeated open id is an open like any other.
     the_same_open_id_after_a_commit_is_refused [],
     /// After another open a repeated open id is an open like any other.
@@ -88,6 +91,30 @@ async fn the_same_open_id_after_a_renewal_and_a_message(ctx: &Context) -> Verdic
     let again = ctx.unchanged(&run, async { Ok(ctx.b.open(&run, open).await?) }).await?;
     expect_eq("fence and created", (again.fence, again.created), (first.fence, true))?;
     expect_eq("its lease is the renewed one", again.head.lease, ctx.head(&run).await?.lease)
+}
+
+async fn the_same_open_id_after_its_lease_starts_none(ctx: &Context) -> Verdict {
+    let run = ctx.run("late");
+    let mut open = ctx.creating().ttl(ctx.brief());
+    for epoch in 1..=2 {
+        let first = ctx.a.open(&run, open.clone()).await?;
+        expect_eq("epoch and lapses", (first.fence.epoch, first.head.lapses), (epoch, 0))?;
+        ctx.expire().await;
+        ctx.unchanged(&run, async {
+            for store in [&ctx.a, &ctx.b] {
+                let again = store.open(&run, open.clone()).await?;
+                expect_eq("fence and created", (again.fence, again.created), (first.fence, epoch == 1))?;
+                expect_eq("the lease that it tells", &again.head.lease, &first.head.lease)?;
+                expect_eq("its status", again.head.status(), Status::Interrupted)?;
+            }
+            Ok(())
+        })
+        .await?;
+        // Let go of, so that the next open is no lapse.
+        ctx.commit(&mut Driver::of(&first), |commit| commit.release(Wake::now())).await?;
+        open = ctx.resuming().ttl(ctx.brief());
+    }
+    Ok(())
 }
 
 async fn the_same_open_id_after_a_commit_is_refused(ctx: &Context) -> Verdict {

@@ -83,6 +83,8 @@ async fn over_an_older_fence_takes_no_live_lease(ctx: &Context) -> Verdict {
         for stale in [
             old,
             Fence { token: Token(!new.token.0), ..new },
+            Fence { epoch: old.epoch, ..new },
+            Fence { epoch: new.epoch + 1, ..new },
             Fence { incarnation: ctx.ids().incarnation(), ..new },
         ] {
             let answer = ctx.a.open(&run, ctx.resuming().over(stale)).await;

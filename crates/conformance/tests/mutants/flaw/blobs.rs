@@ -23,6 +23,12 @@ flaws! { BLOBS:
     SecondBlobWins => "blobs/a-blob-is-stored-once",
     /// A blob is never dropped.
     BlobsAreNeverDropped => "blobs/a-dropped-blob-can-be-stored-again",
+    /// A blob that a record names is not dropped.
+    NamedBlobsAreNotDropped => "blobs/a-named-blob-is-dropped-and-its-record-stays",
+    /// Dropping a blob takes its name from the records.
+    DropTakesTheNames => "blobs/a-named-blob-is-dropped-and-its-record-stays",
+    /// Dropping a blob takes the records that name it.
+    DropTakesTheRecords => "blobs/a-named-blob-is-dropped-and-its-record-stays",
     /// Dropping a blob drops every one.
     DropTakesEveryBlob => "blobs/a-blob-is-dropped-on-request",
     /// Blobs of all runs are one set.

@@ -33,6 +33,12 @@ flaws! { FENCING:
     FencedTellsTheLosersFence => "fencing/the-newest-epoch-with-another-token-is-refused",
     /// An older fence of a finished run is told `Finished`.
     FinishedComesBeforeFenced => "commit/fenced-comes-before-finished",
+    /// A renewal by an older fence of a finished run is told `Finished`.
+    RenewalsAreFinishedBeforeFenced => "leases/a-renewal-by-an-older-fence-is-fenced-before-finished",
+    /// A failed run, which may be reopened, takes commits without it.
+    FailedRunTakesCommits => "commit/to-a-finished-run-it-is-finished",
+    /// A failed run, which may be reopened, is renewed without it.
+    FailedRunIsRenewed => "leases/a-delayed-renewal-after-the-outcome-starts-no-lease",
     /// A finished run takes commits and renewals.
     FinishedRunTakesCommits => "fencing/the-fence-of-a-finished-run-writes-no-more",
     /// A renewal after the outcome starts the lease again.

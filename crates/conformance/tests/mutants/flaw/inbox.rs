@@ -35,6 +35,8 @@ flaws! { INBOX:
     NumbersBeginAt0 => "inbox/messages-are-numbered-gaplessly",
     /// A finished run takes messages.
     FinishedRunsTakeMessages => "inbox/to-a-finished-run-is-finished",
+    /// A failed run, which may be reopened, takes messages.
+    FailedRunsTakeMessages => "inbox/to-a-finished-run-is-finished",
     /// A finished run does not answer a known key.
     FinishedComesBeforeAKnownKey => "inbox/to-a-finished-run-is-finished",
     /// A message for another life is taken.

@@ -29,6 +29,10 @@ flaws! { LIMITS:
     NotesHaveNoLimit => "commit/a-note-over-the-limit-is-refused",
     /// An outcome may be as large as it likes.
     OutcomesHaveNoLimit => "commit/an-outcome-over-the-limit-is-refused",
+    /// The message of a failure may be as large as it likes.
+    FailuresHaveNoLimit => "commit/an-outcome-over-the-limit-is-refused",
+    /// Only its records count for the limit of a commit.
+    OnlyRecordsCountForACommit => "commit/every-part-counts-for-the-limit-of-a-commit",
     /// A message may be as large as it likes.
     MessagesHaveNoLimit => "inbox/bodies-are-any-bytes",
     /// A record over the limit is left out, and the rest of its commit holds.

@@ -65,6 +65,8 @@ flaws! { OPEN:
     OverTakesWhateverFence => "open/over-an-older-fence-takes-no-live-lease",
     /// `Over` compares the epoch alone, so that it takes what another life or a rolled-back store has given.
     OverLooksAtTheEpoch => "open/over-an-older-fence-takes-no-live-lease",
+    /// `Over` compares the token alone.
+    OverLooksAtTheToken => "open/over-an-older-fence-takes-no-live-lease",
     /// `Over` is treated as `IfDue`.
     OverIsIgnored => "open/over-the-newest-fence-takes-a-live-lease",
     /// `Over` does not take a run that waits.
@@ -109,6 +111,10 @@ flaws! { OPEN:
     OpenIdIsForgotten => "open/the-same-open-id-answers-on-every-handle",
     /// An open id is answered again whatever has happened since.
     RepeatedOpenIsAnsweredForEver => "open/the-same-open-id-after-a-commit-is-refused",
+    /// An open id is remembered for as long as its lease lasts.
+    OpenIdEndsWithTheLease => "open/the-same-open-id-after-its-lease-starts-none",
+    /// A repeated open whose lease has run out is given another one.
+    RepeatedOpenRevivesTheLease => "open/the-same-open-id-after-its-lease-starts-none",
     /// A repeated open extends the lease.
     RepeatedOpenExtendsTheLease => "open/the-same-open-id-answers-the-same-fence",
     /// A repeated open says that it has not created the run.

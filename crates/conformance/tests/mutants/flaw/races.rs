@@ -15,6 +15,14 @@ flaws! { RACES:
     BatchesAreNotChecked => "commit/one-failure-of-a-batch-spoils-no-other",
     /// A commit of a batch does not say that it was replayed.
     BatchesReplayNothing => "commit/a-commit-of-a-batch-replays",
+    /// A commit of a batch neither extends a lease nor releases one.
+    BatchesChangeNoLease => "commit/each-kind-of-commit-does-in-a-batch-what-it-does-alone",
+    /// A commit of a batch ends no run.
+    BatchesEndNoRun => "commit/each-kind-of-commit-does-in-a-batch-what-it-does-alone",
+    /// A commit of a batch takes no message.
+    BatchesTakeNothing => "commit/each-kind-of-commit-does-in-a-batch-what-it-does-alone",
+    /// A commit of a batch forgets no lapse.
+    BatchesNeverAdvance => "commit/each-kind-of-commit-does-in-a-batch-what-it-does-alone",
     /// A failure of a batch fails the commits behind it.
     FailuresSpoilTheRestOfABatch => "commit/one-failure-of-a-batch-spoils-no-other",
     /// A failure of a batch is told for every commit of it.

@@ -93,7 +93,12 @@ impl Rules {
                 false => Sent::Conflicting { number },
             });
         }
-        if let Some(outcome) = head.outcome.as_ref().filter(|_| !self.has(FinishedRunsTakeMessages)) {
+        let refuses = |outcome: &&Outcome| match self.flaw {
+            Some(FinishedRunsTakeMessages) => false,
+            Some(FailedRunsTakeMessages) => matches!(outcome, Outcome::Completed { .. }),
+            _ => true,
+        };
+        if let Some(outcome) = head.outcome.as_ref().filter(refuses) {
             return Err(Refusal::Finished { outcome: outcome.clone() }.into());
         }
         Ok(self.accept(run, message, now))

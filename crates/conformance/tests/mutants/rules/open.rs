@@ -24,8 +24,9 @@ impl Rules {
             let created = !self.has(CreationIsNotSaid);
             return Ok(Opened { fence: run.head.fence, head: run.head(now), created });
         };
-        if self.is_repeated(run, &open) {
-            if self.has(RepeatedOpenExtendsTheLease) {
+        let expired = run.head.lease.as_ref().is_some_and(|lease| lease.until <= now);
+        if self.is_repeated(run, &open) && !(expired && self.has(OpenIdEndsWithTheLease)) {
+            if self.has(RepeatedOpenExtendsTheLease) || expired && self.has(RepeatedOpenRevivesTheLease) {
                 run.head.due = Some(lease.until);
                 run.head.lease = Some(lease);
             }
@@ -238,6 +239,9 @@ impl Rules {
         let over = match (self.flaw, open.takeover) {
             (Some(OverTakesWhateverFence), Takeover::Over(_)) => true,
             (Some(OverLooksAtTheEpoch), Takeover::Over(fence)) => fence.epoch == head.fence.epoch,
+            (Some(OverLooksAtTheToken), Takeover::Over(fence)) => {
+                fence.incarnation == head.fence.incarnation && fence.token == head.fence.token
+            }
             (Some(OverIsIgnored), _) => false,
             (Some(OverTakesNoWaitingRun), takeover) => {
                 head.lease.is_some() && takeover == Takeover::Over(head.fence)

@@ -112,9 +112,17 @@ impl Rules {
 
     pub(super) fn write_blobs(&self, run: &mut Run, commit: &Commit) {
         for name in &commit.drop_blobs {
-            if !self.has(BlobsAreNeverDropped) {
-                run.blobs.remove(name);
+            let named = run.records.iter().any(|record| record.blobs.contains(name));
+            match self.flaw {
+                Some(BlobsAreNeverDropped) => continue,
+                Some(NamedBlobsAreNotDropped) if named => continue,
+                Some(DropTakesTheNames) => {
+                    run.records.iter_mut().for_each(|record| record.blobs.retain(|other| other != name));
+                }
+                Some(DropTakesTheRecords) => run.records.retain(|record| !record.blobs.contains(name)),
+                _ => {}
             }
+            run.blobs.remove(name);
         }
         if self.has(DropTakesEveryBlob) && !commit.drop_blobs.is_empty() {
             run.blobs.clear();
