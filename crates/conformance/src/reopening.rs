@@ -1,7 +1,7 @@
 //! A handle that is another one for each operation: whatever a store keeps in a handle between two of them is lost, as
 //! it would be if its process ended there.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, panic::resume_unwind, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, future, stream};
@@ -95,7 +95,9 @@ impl Reopening {
     ) -> BoxStream<'static, Result<T>> {
         let this = self.clone();
         let turned = async move {
-            match this.turn().await {
+            // By a task, which has its turn also while a reader looks elsewhere.
+            let turn = tokio::spawn(async move { this.turn().await });
+            match turn.await.unwrap_or_else(|ended| resume_unwind(ended.into_panic())) {
                 Ok((store, flight)) => {
                     let hold = move |item| {
                         let _ = &flight;

@@ -5,6 +5,7 @@ mod hooks;
 mod idle;
 mod planted;
 mod server;
+mod traced;
 mod yes;
 
 use std::{fmt::Write, time::Duration};
