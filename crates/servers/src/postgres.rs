@@ -130,6 +130,8 @@ impl PostgresOptions {
             ("port", port.to_string()),
             ("unix_socket_directories", home.path().display().to_string()),
             ("max_connections", "200".to_owned()),
+            // In the folder, and so gone with it: what a killed server leaves of the other kind stays until the next boot.
+            ("dynamic_shared_memory_type", "mmap".to_owned()),
             // After a kill: one call instead of one for each of a thousand files.
             ("recovery_init_sync_method", "syncfs".to_owned()),
         ];
