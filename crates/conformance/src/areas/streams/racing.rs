@@ -206,7 +206,7 @@ async fn nobody_is_held_up(ctx: &Context, span: Span) -> Verdict {
     for looks in 1..=12 {
         let mut streams = Vec::new();
         for store in [&ctx.a, &ctx.b] {
-            let mut stream = store.stream(&run, span.clone());
+            let mut stream = store.stream(&run, span);
             glance(&mut stream, looks).await;
             let mut listing = store.list(Query { id_prefix: Some(run.to_string()), ..Query::all() });
             if ctx.capabilities.supports_list() {
