@@ -165,7 +165,10 @@ async fn each_kind_of_commit_does_in_a_batch_what_it_does_alone(ctx: &Context) -
     for (_, commit) in alone {
         let run = commit.run.clone();
         let answer = ctx.a.commit(commit).await?;
-        wanted.push((answer, left_by(ctx, ctx.image(&run).await?)));
+        let left = ctx.image(&run).await?;
+        let version = left.head.as_ref().map_or(answer.version, |head| head.version);
+        expect_eq("the version that a commit has left, alone", version, answer.version)?;
+        wanted.push((answer, left_by(ctx, left)));
     }
     let answers = ctx.b.commit_many(batched.iter().map(|(_, commit)| commit.clone()).collect()).await;
     expect_eq("how many answers there are", answers.len(), count)?;
