@@ -62,16 +62,7 @@ impl Program {
         I: IntoIterator,
         I::Item: AsRef<OsStr>,
     {
-        let mut command = Command::new(program);
-        command.current_dir(root).stdin(Stdio::null());
-        // What cargo says of this program itself: builds that look at it would be made anew.
-        for (name, _) in std::env::vars_os() {
-            let says = |start: &str| name.to_str().is_some_and(|name| name.starts_with(start));
-            if says("CARGO_PKG_") || says("CARGO_MANIFEST_") {
-                command.env_remove(&name);
-            }
-        }
-        Self { command, line: name.to_owned() }.args(args)
+        Self { command: plain(root, program), line: name.to_owned() }.args(args)
     }
 
     /// Adds an argument.
@@ -149,6 +140,20 @@ impl Program {
         interrupt::watch(child.id());
         Ok(child)
     }
+}
+
+/// A program in the workspace's root, without input, that hears nothing of what cargo says of this program itself: builds
+/// that look at it would be made anew.
+pub(crate) fn plain(root: &Path, program: &OsStr) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(root).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        let says = |start: &str| name.to_str().is_some_and(|name| name.starts_with(start));
+        if says("CARGO_PKG_") || says("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
 
 /// Calls `idle(false)` until the child has ended and `idle(true)` once when its group is gone.

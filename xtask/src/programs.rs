@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
-use crate::command::Program;
+use crate::command::{self, Program};
 use crate::conformance::Backend;
 use crate::workspace::Workspace;
 
@@ -46,10 +45,9 @@ impl Programs {
         }
         // Once more for the names: nothing is left to be built.
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let output = Command::new(cargo)
+        let output = command::plain(&workspace.root, &cargo)
             .args(&arguments)
             .args(["--quiet", "--message-format", "json"])
-            .current_dir(&workspace.root)
             .output()
             .context("cannot start cargo")?;
         if !output.status.success() {
