@@ -78,6 +78,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
         target: "conformance_cluster",
         servers: &[("MILEPOST_TEST_REDIS_CLUSTER_URL", Kind::RedisCluster)],
         at_once: Some("4"),
+        on_request: true,
         ..EMBEDDED
     },
     Backend {
@@ -128,6 +129,11 @@ impl Backend {
     /// When a server cannot be had or does not come up: that fails the step, it skips nothing.
     pub(crate) fn environment(&self, servers: &Servers) -> anyhow::Result<Vec<(&'static str, String)>> {
         self.servers.iter().map(|(variable, kind)| Ok((*variable, servers.url(*kind)?))).collect()
+    }
+
+    /// Whether it is reached over a connection.
+    pub(crate) fn has_server(&self) -> bool {
+        !self.servers.is_empty()
     }
 
     /// Where its report goes.

@@ -25,7 +25,10 @@ fn on(context: &mut Context<'_>, backends: &[&Backend]) -> anyhow::Result<Tally>
     let mut sum = Tally::default();
     let programs = Programs::build(context.workspace, backends, |build| context.succeeds(build))?;
     let mut ready = Vec::new();
-    for backend in backends {
+    // Those that take long come first.
+    let (served, embedded): (Vec<&Backend>, Vec<_>) =
+        backends.iter().partition(|backend| backend.has_server());
+    for backend in served.into_iter().chain(embedded) {
         match backend.program(context.workspace, &programs, context.folder, context.servers) {
             Ok(program) => ready.push(context.with_scratch(program)),
             Err(error) => {

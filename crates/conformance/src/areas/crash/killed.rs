@@ -139,8 +139,8 @@ async fn a_commit_that_a_kill_cut_holds_whole_or_not_at_all(ctx: &Context) -> Ve
         }
         let before = without_lease(ctx.image(&run).await?);
         let cut = whole(ctx, &driver);
-        let answered = abandoned(1, second.store.commit(cut.clone())).await;
-        expect("the answer takes longer than the request", answered.is_none(), answered)?;
+        // A server may be so quick that nothing is cut.
+        let answered = abandoned(1, second.store.commit(cut.clone())).await.transpose()?;
         tokio::time::sleep(Duration::from_micros(300 * round)).await;
         second.process.kill()?;
         // A server that had the request when its sender died may do it at any time, also while we look.
@@ -150,6 +150,7 @@ async fn a_commit_that_a_kill_cut_holds_whole_or_not_at_all(ctx: &Context) -> Ve
             after = without_lease(ctx.image(&run).await?);
         }
         let happened = happened(&after);
+        expect("what was answered has happened", happened || answered.is_none(), &answered)?;
         if happened {
             holds_whole(&after, &cut)?;
         } else {
@@ -171,12 +172,13 @@ async fn a_message_that_a_kill_cut_is_there_once_or_not(ctx: &Context) -> Verdic
     for round in 0..6u64 {
         let second = ctx.process().await?;
         let message = ctx.message(format!("key {round}"), "the message");
-        let answered = abandoned(1, second.store.send(&run, message.clone())).await;
-        expect("the answer takes longer than the request", answered.is_none(), answered)?;
+        // A server may be so quick that nothing is cut.
+        let answered = abandoned(1, second.store.send(&run, message.clone())).await.transpose()?;
         tokio::time::sleep(Duration::from_micros(300 * round)).await;
         second.process.kill()?;
         let waiting = collect(ctx.b.inbox(&run, Span::all())).await?.len() as u64;
         let number = round + 1;
+        expect("what was answered has happened", waiting == number || answered.is_none(), &answered)?;
         let again = ctx.a.send(&run, message).await?;
         // A server that had it when its sender died may have taken it after we looked.
         let late = waiting < number && again == Sent::Accepted { number };
