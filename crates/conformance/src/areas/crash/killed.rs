@@ -150,7 +150,7 @@ async fn a_commit_that_a_kill_cut_holds_whole_or_not_at_all(ctx: &Context) -> Ve
             after = without_lease(ctx.image(&run).await?);
         }
         let happened = happened(&after);
-        expect("what was answered has happened", happened || answered.is_none(), &answered)?;
+        expect("what was answered has happened", happened || answered.is_none(), answered)?;
         if happened {
             holds_whole(&after, &cut)?;
         } else {
@@ -178,7 +178,7 @@ async fn a_message_that_a_kill_cut_is_there_once_or_not(ctx: &Context) -> Verdic
         second.process.kill()?;
         let waiting = collect(ctx.b.inbox(&run, Span::all())).await?.len() as u64;
         let number = round + 1;
-        expect("what was answered has happened", waiting == number || answered.is_none(), &answered)?;
+        expect("what was answered has happened", waiting == number || answered.is_none(), answered)?;
         let again = ctx.a.send(&run, message).await?;
         // A server that had it when its sender died may have taken it after we looked.
         let late = waiting < number && again == Sent::Accepted { number };
