@@ -31,7 +31,7 @@ pub(crate) struct Backend {
     servers: &'static [(&'static str, Kind)],
     /// How many cases are under way at once; `None` is as many as there are processors. Most wait for a server's disk.
     at_once: Option<&'static str>,
-    /// Whether it is run only when it is named: what it needs is large, or it is another way to what is tried anyway.
+    /// Whether it is run only when it is named: what it needs is large, or all of them together would take over an hour.
     on_request: bool,
 }
 
@@ -86,6 +86,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
         package: "milepost-store-s3",
         features: "s3",
         servers: &[("MILEPOST_TEST_S3_URL", Kind::S3)],
+        on_request: true,
         ..EMBEDDED
     },
     Backend {
