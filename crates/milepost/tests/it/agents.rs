@@ -10,14 +10,13 @@ use milepost::{
     RunId, Runner, SqliteStore, Store,
     run::{Settings, chat::Transcript},
 };
+use milepost_layers::{Deadly, Death};
 
-use self::{agent::QUESTION, deadly::Deadly, server::Server, world::World};
+use self::{agent::QUESTION, server::Server, world::World};
 use crate::example::program;
 
 #[path = "../../examples/agent/agent.rs"]
 mod agent;
-#[path = "../../../run/tests/it/deadly.rs"]
-mod deadly;
 #[path = "../../examples/agent/server.rs"]
 mod server;
 #[path = "../../examples/agent/world.rs"]
@@ -55,7 +54,8 @@ fn child() {
     runtime.block_on(async {
         let store = SqliteStore::connect(url).await.unwrap();
         let world = Arc::new(World::new(format!("{server}/v1"), server.to_owned()).unwrap());
-        let runner = Runner::new(Deadly::new(store.clone(), at, after))
+        let death = if after { Death::After(at) } else { Death::Before(at) };
+        let runner = Runner::new(Deadly::new(store.clone(), Some(death)))
             .settings(Settings::default().ttl(Duration::from_secs(2)))
             .handler("agent", move |run, question| agent::agent(run, question, world.clone()));
         let chat: Transcript = runner.run(RunId::from_static("agent"), "agent", QUESTION).await.unwrap();

@@ -12,14 +12,12 @@ use std::{
 };
 
 use milepost_core::{Store, Timestamp};
+use milepost_layers::{Deadly, Death};
 use milepost_run::{Retry, Uuid};
 use milepost_store_sqlite::SqliteStore;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    deadly::Deadly,
-    support::{Run, World, *},
-};
+use crate::support::{Run, World, *};
 
 const RUN: &str = "scripted";
 
@@ -130,8 +128,9 @@ fn child() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let store = SqliteStore::connect(url).await.unwrap();
-        let (at, after) = (at.parse().unwrap(), after == "true");
-        let deadly = Deadly::new(store.clone(), at, after);
+        let at = at.parse().unwrap();
+        let death = if after == "true" { Death::After(at) } else { Death::Before(at) };
+        let deadly = Deadly::new(store.clone(), Some(death));
         let runner = Runner::new(deadly).settings(brisk().linger(Duration::from_secs(60)).poison_after(1000));
         let runner = runner.handler("scripted", scripted);
         let start = runner.start(id(RUN), "scripted", &port).or_resume().await.unwrap();

@@ -6,7 +6,6 @@ mod support;
 
 mod agents;
 mod budget;
-mod deadly;
 mod deaths;
 mod draws;
 mod faults;
