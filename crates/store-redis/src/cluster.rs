@@ -4,14 +4,14 @@
 //! another one's, or it could not be connected to and others know better. So what a write has done is as certain as on one
 //! server.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use redis::{ConnectionAddr, ConnectionInfo, RedisError, RedisResult, ServerErrorKind, Value};
-use tokio::sync::Mutex;
 
 use crate::{
     error::no_cluster,
     node::{Failed, Node, Patience, Request},
+    shared::Shared,
 };
 
 const SLOTS: u16 = 16_384;
@@ -20,19 +20,23 @@ const SLOTS: u16 = 16_384;
 const MOVES: usize = 8;
 
 /// The nodes of a cluster.
-#[derive(Debug)]
 pub(crate) struct Cluster {
-    /// Where the configuration says that nodes are.
-    seeds: Vec<ConnectionInfo>,
+    seeds: Arc<Seeds>,
+    map: Shared<Map>,
+}
+
+/// What the configuration says.
+struct Seeds {
+    /// Where nodes are.
+    nodes: Vec<ConnectionInfo>,
     patience: Patience,
-    map: Mutex<Arc<Map>>,
 }
 
 /// A node's host and port.
 type At = (String, u16);
 
 /// Who has which slots.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Map {
     nodes: BTreeMap<At, Arc<Node>>,
     /// The last slot of each range with its master, in order.
@@ -43,6 +47,12 @@ impl Map {
     fn master(&self, slot: u16) -> Option<&Arc<Node>> {
         let at = self.ranges.partition_point(|(last, _)| *last < slot);
         self.ranges.get(at).map(|(_, node)| node)
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("patience", &self.seeds.patience).finish_non_exhaustive()
     }
 }
 
@@ -80,8 +90,8 @@ fn nobody() -> RedisError {
 }
 
 impl Cluster {
-    pub(crate) fn new(seeds: Vec<ConnectionInfo>, patience: Patience) -> Self {
-        Self { seeds, patience, map: Mutex::default() }
+    pub(crate) fn new(nodes: Vec<ConnectionInfo>, patience: Patience) -> Self {
+        Self { seeds: Arc::new(Seeds { nodes, patience }), map: Shared::default() }
     }
 
     /// Sends a request whose keys are all of one slot.
@@ -134,26 +144,35 @@ impl Cluster {
     }
 
     async fn map(&self) -> RedisResult<Arc<Map>> {
-        let map = self.map.lock().await.clone();
-        if map.ranges.is_empty() { self.learn(&map).await } else { Ok(map) }
+        let seeds = self.seeds.clone();
+        self.map.other_than(None, || async move { seeds.learn(&Map::default()).await }).await
     }
 
     /// Asks anew who has which slots, unless somebody has since `before`.
     async fn learn(&self, before: &Arc<Map>) -> RedisResult<Arc<Map>> {
-        let mut shared = self.map.lock().await;
-        if !Arc::ptr_eq(&shared, before) {
-            return Ok(shared.clone());
+        let (seeds, known) = (self.seeds.clone(), before.clone());
+        self.map.other_than(Some(before), || async move { seeds.learn(&known).await }).await
+    }
+
+    pub(crate) fn close(&self) {
+        for node in self.map.value().iter().flat_map(|map| map.nodes.values()) {
+            node.close();
         }
+    }
+}
+
+impl Seeds {
+    /// Asks the nodes that are known, then those of the configuration, who has which slots.
+    async fn learn(&self, known: &Map) -> RedisResult<Map> {
         let mut command = redis::cmd("CLUSTER");
         command.arg("SLOTS");
         let mut failure = nobody();
-        for ((host, _), node) in self.candidates(&shared)? {
+        for ((host, _), node) in self.candidates(known)? {
             match node.ask(Request::One(&command), true).await {
                 Ok(answers) => {
-                    let learned = self.read(&shared, &host, answers);
+                    let learned = self.read(known, &host, answers);
                     if let Some(map) = learned.filter(|map| !map.ranges.is_empty()) {
-                        *shared = Arc::new(map);
-                        return Ok(shared.clone());
+                        return Ok(map);
                     }
                 }
                 // Of a command that every server knows: it has no slots.
@@ -171,7 +190,7 @@ impl Cluster {
     /// Whom to ask: the known nodes, then those of the configuration.
     fn candidates(&self, map: &Map) -> RedisResult<Vec<(At, Arc<Node>)>> {
         let mut all: Vec<_> = map.nodes.iter().map(|(at, node)| (at.clone(), node.clone())).collect();
-        for seed in &self.seeds {
+        for seed in &self.nodes {
             let at = match seed.addr() {
                 ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
                     (host.clone(), *port)
@@ -214,7 +233,7 @@ impl Cluster {
 
     /// A node at an address, with whatever else the configuration says of the first one.
     fn node(&self, (host, port): &At) -> Option<Node> {
-        let seed = self.seeds.first()?;
+        let seed = self.nodes.first()?;
         let address = match seed.addr().clone() {
             ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
                 ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure, tls_params }
@@ -222,13 +241,6 @@ impl Cluster {
             _ => ConnectionAddr::Tcp(host.clone(), *port),
         };
         Node::at(seed.clone().set_addr(address), self.patience).ok()
-    }
-
-    pub(crate) async fn close(&self) {
-        let map = self.map.lock().await.clone();
-        for node in map.nodes.values() {
-            node.close().await;
-        }
     }
 }
 

@@ -318,7 +318,7 @@ impl RedisConfig {
         let during = |error: Error| error.during(BACKEND, Operation::Prepare, None);
         let link = self.link().map_err(during)?;
         server::prepare(&link, self).await.map_err(during)?;
-        link.close().await;
+        link.close();
         Ok(())
     }
 

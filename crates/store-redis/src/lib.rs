@@ -122,6 +122,7 @@ mod read;
 mod row;
 mod scripts;
 mod server;
+mod shared;
 mod store;
 mod stream;
 #[cfg(feature = "tls")]

@@ -222,10 +222,10 @@ impl Link {
     }
 
     /// Forgets the connections. Whoever uses one at this moment is not disturbed.
-    pub(crate) async fn close(&self) {
+    pub(crate) fn close(&self) {
         match &self.target {
-            Target::Single(node) => node.close().await,
-            Target::Cluster(cluster) => cluster.close().await,
+            Target::Single(node) => node.close(),
+            Target::Cluster(cluster) => cluster.close(),
         }
     }
 }

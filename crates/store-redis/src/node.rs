@@ -14,21 +14,22 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, ProtocolVersion,
     PushInfo, PushKind, RedisError, RedisResult, ServerErrorKind, Value, aio::MultiplexedConnection,
 };
-use tokio::sync::Mutex;
+
+use crate::shared::Shared;
 
 /// Who knows where the server is.
 enum Way {
     Address(Box<Client>),
     #[cfg(feature = "sentinel")]
-    Sentinels(Box<Mutex<redis::sentinel::SentinelClient>>),
+    Sentinels(Box<tokio::sync::Mutex<redis::sentinel::SentinelClient>>),
 }
 
 /// One server.
 pub(crate) struct Node {
-    way: Way,
+    way: Arc<Way>,
     patience: Patience,
     clock: SystemClock,
-    shared: Mutex<Option<Arc<Open>>>,
+    shared: Shared<Open>,
 }
 
 /// How long is waited.
@@ -76,10 +77,35 @@ impl fmt::Debug for Node {
 }
 
 /// After so many microseconds without a request the driver is given turns before the next one, to find out that it was cut.
-const QUIET: u64 = 20_000;
+/// No server starts again in less.
+const QUIET: u64 = 1_000;
 
 /// In the first the runtime hears of it, in the second the driver, whichever of the two tasks runs first.
 const TURNS: usize = 3;
+
+impl Way {
+    /// Connects; it is `now` by the node's clock.
+    async fn connect(&self, patience: Patience, now: u64) -> RedisResult<Open> {
+        let gone = Arc::new(AtomicBool::new(false));
+        let told = gone.clone();
+        let listen = move |push: PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                told.store(true, Ordering::Release);
+            }
+            Ok::<(), ()>(())
+        };
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(patience.connect))
+            .set_response_timeout(Some(patience.answer))
+            .set_push_sender(listen);
+        let connection = match self {
+            Self::Address(client) => client.get_multiplexed_async_connection_with_config(&config).await?,
+            #[cfg(feature = "sentinel")]
+            Self::Sentinels(client) => client.lock().await.get_async_connection_with_config(&config).await?,
+        };
+        Ok(Open { connection, gone, used: AtomicU64::new(now) })
+    }
+}
 
 impl Node {
     /// The server at an address.
@@ -93,32 +119,11 @@ impl Node {
     /// The master that sentinels know.
     #[cfg(feature = "sentinel")]
     pub(crate) fn of_sentinels(client: redis::sentinel::SentinelClient, patience: Patience) -> Self {
-        Self::by(Way::Sentinels(Box::new(Mutex::new(client))), patience)
+        Self::by(Way::Sentinels(Box::new(tokio::sync::Mutex::new(client))), patience)
     }
 
     fn by(way: Way, patience: Patience) -> Self {
-        Self { way, patience, clock: SystemClock::default(), shared: Mutex::new(None) }
-    }
-
-    async fn connect(&self) -> RedisResult<Open> {
-        let gone = Arc::new(AtomicBool::new(false));
-        let told = gone.clone();
-        let listen = move |push: PushInfo| {
-            if push.kind == PushKind::Disconnection {
-                told.store(true, Ordering::Release);
-            }
-            Ok::<(), ()>(())
-        };
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.patience.connect))
-            .set_response_timeout(Some(self.patience.answer))
-            .set_push_sender(listen);
-        let connection = match &self.way {
-            Way::Address(client) => client.get_multiplexed_async_connection_with_config(&config).await?,
-            #[cfg(feature = "sentinel")]
-            Way::Sentinels(client) => client.lock().await.get_async_connection_with_config(&config).await?,
-        };
-        Ok(Open { connection, gone, used: AtomicU64::new(self.now()) })
+        Self { way: Arc::new(way), patience, clock: SystemClock::default(), shared: Shared::default() }
     }
 
     fn now(&self) -> u64 {
@@ -127,8 +132,7 @@ impl Node {
 
     /// The shared connection, made if there is none or it was cut.
     async fn open(&self) -> RedisResult<Arc<Open>> {
-        let mut shared = self.shared.lock().await;
-        if let Some(open) = &*shared {
+        if let Some(open) = self.shared.value() {
             let now = self.now();
             if now.saturating_sub(open.used.swap(now, Ordering::Relaxed)) > QUIET {
                 for _ in 0..TURNS {
@@ -136,12 +140,12 @@ impl Node {
                 }
             }
             if !open.gone.load(Ordering::Acquire) {
-                return Ok(open.clone());
+                return Ok(open);
             }
+            self.shared.give_up(&open);
         }
-        let open = Arc::new(self.connect().await?);
-        *shared = Some(open.clone());
-        Ok(open)
+        let (way, patience, now) = (self.way.clone(), self.patience, self.now());
+        self.shared.other_than(None, || async move { way.connect(patience, now).await }).await
     }
 
     /// Sends a request. What was never sent, because the connection was gone before, is sent by a new one; one that may be
@@ -163,28 +167,25 @@ impl Node {
                 }
             };
             let Err(error) = answer else { return answer.map_err(Failed::unsent) };
-            if !self.drop_cut(&open, &error).await || !std::mem::take(&mut again) {
+            if !self.drop_cut(&open, &error) || !std::mem::take(&mut again) {
                 return Err(Failed { error, sent: true, moving: false });
             }
         }
     }
 
     /// A connection that was cut makes way for a new one. Says whether it was.
-    async fn drop_cut(&self, open: &Arc<Open>, error: &RedisError) -> bool {
+    fn drop_cut(&self, open: &Arc<Open>, error: &RedisError) -> bool {
         let cut = error.is_unrecoverable_error() || error.is_io_error() && !error.is_timeout();
         // A master that became a replica is looked for anew, where somebody knows who is master now.
         let demoted = error.kind() == redis::ErrorKind::Server(ServerErrorKind::ReadOnly);
         if cut || demoted {
-            let mut shared = self.shared.lock().await;
-            if shared.as_ref().is_some_and(|now| Arc::ptr_eq(now, open)) {
-                *shared = None;
-            }
+            self.shared.give_up(open);
         }
         cut
     }
 
     /// Forgets the connection. Whoever uses it at this moment is not disturbed.
-    pub(crate) async fn close(&self) {
-        *self.shared.lock().await = None;
+    pub(crate) fn close(&self) {
+        self.shared.clear();
     }
 }

@@ -275,7 +275,7 @@ impl Store for RedisStore {
     async fn close(&self) -> Result<()> {
         self.0.closed.store(true, Ordering::Release);
         let _all = self.0.flight.write().await;
-        self.0.link.close().await;
+        self.0.link.close();
         self.0.followers.notify_all();
         Ok(())
     }

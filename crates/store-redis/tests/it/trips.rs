@@ -20,6 +20,7 @@ impl Counted {
         // Every script is known to the server before anything is counted.
         let mut driver = Driver::create(&store, "warm").await;
         driver.commit(driver.next().record(record("x"))).await;
+        driver.commit(driver.next().snapshot(Snapshot::new(0, "state"))).await;
         store.renew(&driver.run, Renew::new(driver.fence, Open::DEFAULT_TTL)).await.unwrap();
         let _: Vec<Record> = store.stream(&driver.run, Span::all()).try_collect().await.unwrap();
         store.snapshot(&driver.run, milepost_core::At::Latest).await.unwrap();
@@ -45,7 +46,7 @@ async fn a_commit_is_one_trip_and_so_are_an_open_and_a_renewal() {
     ] {
         let commit = milepost_core::Commit { expect: driver.version, ..commit };
         let (_, counts) = counted.of(driver.commit(commit)).await;
-        assert_eq!((counts.trips, counts.requests, counts.of("EVALSHA")), (1, 1, 1));
+        assert_eq!((counts.trips, counts.requests, counts.of("EVALSHA")), (1, 1, 1), "{counts:?}");
     }
     let renew = Renew::new(driver.fence, Open::DEFAULT_TTL);
     let (_, counts) = counted.of(counted.store.renew(&driver.run, renew)).await;
