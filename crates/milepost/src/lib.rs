@@ -36,6 +36,7 @@
 //! | an agent whose transcript is valid after every crash | [`run::chat`], the example `agent` |
 //! | to save a state and get it back | [`Checkpoints`], [`Stateful`], [`Saver`] |
 //! | to choose how often, how durable, with which snapshots | [`Settings`] |
+//! | each operation of the store as a span of `tracing` | [`Traced`] |
 //! | the contract of a backend | [`Store`] |
 //! | to prove a backend of your own | the crate `milepost-conformance` |
 //!
@@ -64,7 +65,7 @@ pub use milepost_checkpoint::{
     SnapshotPolicy, Started, Stateful, StoreCheckpointer, state_at, verify,
 };
 pub use milepost_core::*;
-pub use milepost_layers::{GroupCommit, GroupCommitConfig};
+pub use milepost_layers::{GroupCommit, GroupCommitConfig, Traced};
 #[cfg(feature = "run")]
 pub use milepost_run as run;
 #[cfg(feature = "run")]

@@ -38,6 +38,8 @@ pub(crate) async fn finalize(core: &Arc<Core>, exit: Exit, alive: impl Sized) ->
     if matches!(last, Last::Complete(_) | Last::Fail(..)) {
         match cascade::take_down(core).await {
             Down::Yes => account(core),
+            // It has no other process to be taken up in.
+            Down::Stopping if core.is_aside => {}
             Down::Stopping => (last, take) = (Last::Release(Wake::now(), Ended::Released), None),
         }
     }
@@ -64,7 +66,14 @@ async fn last_of(core: &Core, exit: Exit) -> (Last, Option<u64>) {
             halt => halted_last(core, halt),
         },
     };
-    (last, take)
+    match last {
+        Last::Release(..) if core.is_aside => {
+            let message =
+                "its process let go of it, and it was begun without durability: nobody can go on with it";
+            (Last::Fail(FailureKind::Cancelled, message.into()), take)
+        }
+        last => (last, take),
+    }
 }
 
 /// Closes the books of a run that has any.

@@ -1,12 +1,12 @@
 //! A run that was begun or resumed here, as its starter sees it.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use milepost_core::{Error, ErrorKind, Result, RunId};
+use milepost_core::{Durability, Error, ErrorKind, Result, RunId, Store};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use crate::{Ended, Runner};
+use crate::{Ended, Runner, aside::Guest};
 
 /// A run that was begun or resumed here. Dropping it changes nothing: the work goes on.
 #[derive(Clone)]
@@ -14,6 +14,8 @@ pub struct Handle {
     run: RunId,
     runner: Runner,
     ended: watch::Receiver<Option<Ended>>,
+    /// Of a run without durability, as long as somebody may ask for what it gave.
+    guest: Option<Arc<Guest>>,
 }
 
 impl fmt::Debug for Handle {
@@ -23,13 +25,24 @@ impl fmt::Debug for Handle {
 }
 
 impl Handle {
-    pub(crate) fn new(run: RunId, runner: Runner, ended: watch::Receiver<Option<Ended>>) -> Self {
-        Self { run, runner, ended }
+    pub(crate) fn new(
+        run: RunId,
+        runner: Runner,
+        ended: watch::Receiver<Option<Ended>>,
+        guest: Option<Arc<Guest>>,
+    ) -> Self {
+        Self { run, runner, ended, guest }
     }
 
     /// Which run.
     pub fn run(&self) -> &RunId {
         &self.run
+    }
+
+    /// Whether the run outlives this process: not if it was begun [without
+    /// durability](crate::Start::without_durability), nor in a store that lives in this process itself.
+    pub fn is_durable(&self) -> bool {
+        self.guest.is_none() && self.runner.store().capabilities().durability != Durability::Process
     }
 
     /// Waits until this process has ended its work on the run, and says how.

@@ -81,6 +81,9 @@
 //! hosts share the work, and the store's lease sees to it that none drives a run that another one drives. A process that
 //! was killed leaves its runs to the others. [`shutdown_signal`] is a token that SIGTERM and SIGINT cancel.
 //!
+//! A run is durable or it fails to begin. One that may die with its process is [asked for in words](Start::without_durability),
+//! for good or for [when the store cannot be reached](Start::or_without_durability).
+//!
 //! # Trees
 //!
 //! A handler may begin other runs, its [children](Run::child), under keys. A child is an ordinary run, driven by whoever
@@ -98,6 +101,7 @@
 //! Needs a tokio runtime.
 
 mod activity;
+mod aside;
 mod base;
 mod canonical;
 pub mod chat;

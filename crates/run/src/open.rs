@@ -12,6 +12,7 @@ use tracing::{error, warn};
 
 use crate::{
     Ended, Happened, Runner,
+    aside::Guest,
     base::{self, Base},
     event::Event,
     history::History,
@@ -34,6 +35,8 @@ pub(crate) struct Ready {
     pub(crate) core: Arc<Core>,
     pub(crate) input: Box<RawValue>,
     pub(crate) deadline: Option<Timestamp>,
+    /// Of a run without durability that was begun here.
+    pub(crate) guest: Option<Arc<Guest>>,
 }
 
 /// What came of opening a run.
@@ -95,11 +98,13 @@ pub(crate) async fn enter(
             let ready = Ready {
                 input,
                 deadline: meta.deadline(&head),
+                guest: None,
                 core: Arc::new(Core::new(Parts {
                     id: run.clone(),
                     runner: runner.clone(),
                     parent: meta.parent(&head),
                     budget: meta.budget,
+                    is_aside: shared.aside.holds(run),
                     log: Arc::new(log),
                     history,
                     inbox: Arc::new(inbox),
@@ -134,17 +139,20 @@ where
 {
     let began = means.clock.elapsed();
     let mut pauses = pauses();
+    let mut unsure = false;
     loop {
-        match ask().await {
-            Err(error)
-                if error.refusal().is_none()
-                    && (error.kind().is_transient() || error.applied() == Some(Applied::Maybe))
-                    && means.clock.elapsed().saturating_sub(began) < PATIENCE =>
-            {
-                means.clock.sleep(pauses()).await;
-            }
-            other => return other,
+        let error = match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        unsure |= error.applied() == Some(Applied::Maybe);
+        let in_passing = error.kind().is_transient() || error.applied() == Some(Applied::Maybe);
+        let patient = means.clock.elapsed().saturating_sub(began) < PATIENCE;
+        if error.refusal().is_some() || !in_passing || !patient {
+            // That the last attempt did not happen says nothing of the one before.
+            return Err(if unsure { error.with_applied(Applied::Maybe) } else { error });
         }
+        means.clock.sleep(pauses()).await;
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use milepost_core::{Fence, Note, RunId, Timestamp};
+use milepost_core::{Durability, Fence, Note, RunId, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -74,6 +74,12 @@ impl Run {
     /// By whose right it is driven. An [`Effect`] hands it on.
     pub fn fence(&self) -> Fence {
         self.core.log.fence()
+    }
+
+    /// Whether it outlives this process: not if it was begun [without durability](crate::Start::without_durability), nor in
+    /// a store that lives in this process itself.
+    pub fn is_durable(&self) -> bool {
+        !self.core.is_aside && self.core.log.capabilities().durability != Durability::Process
     }
 
     /// A step: `body` is run until it has succeeded once, however often the process dies, and what it returned is what the

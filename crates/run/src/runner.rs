@@ -11,6 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     BoxError, Handle, Happened, Run, Settings, Start, Watchdog,
+    aside::Aside,
     drive::drive,
     handler::Handler,
     log::Means,
@@ -45,6 +46,8 @@ pub struct Runner {
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
     pub(crate) means: Means,
+    /// The store of `means`: the runs without durability.
+    pub(crate) aside: Arc<Aside>,
     handlers: HashMap<String, Handler>,
     pub(crate) settings: Settings,
     pub(crate) owner: Owner,
@@ -74,13 +77,15 @@ impl Shared {
 impl Runner {
     /// A runner without handlers over `store`, which must offer a log.
     pub fn new(store: impl Store) -> Self {
+        let aside = Arc::new(Aside::new(Arc::new(store)));
         Self {
             shared: Arc::new(Shared {
                 means: Means {
-                    store: Arc::new(store),
+                    store: aside.clone(),
                     clock: Arc::new(SystemClock::default()),
                     ids: Arc::new(SystemIds),
                 },
+                aside,
                 handlers: HashMap::new(),
                 settings: Settings::default(),
                 owner: Owner::current(),
@@ -148,7 +153,7 @@ impl Runner {
         &self.shared
     }
 
-    /// The store.
+    /// The store, and in front of it the runs of this process that do [without](Start::without_durability).
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.shared.means.store
     }
@@ -175,7 +180,7 @@ impl Runner {
             Entered::Finished(outcome) => outcome.into(),
             Entered::Ready(ready) => self.tasks.track_future(drive(*ready, handler, true)).await,
         };
-        Handle::new(run, self.clone(), watch::channel(Some(ended)).1).output().await
+        Handle::new(run, self.clone(), watch::channel(Some(ended)).1, None).output().await
     }
 
     /// Goes on with a run that is due, whatever it was asked to do. One that has ended answers with its outcome, and no work
@@ -209,18 +214,22 @@ impl Runner {
     /// Drives what was opened, in a task of its own.
     pub(crate) fn take_up(&self, run: RunId, entered: Entered, handler: Handler) -> Handle {
         let (sender, ended) = watch::channel(None);
+        let mut guest = None;
         match entered {
             Entered::Finished(outcome) => {
                 sender.send_replace(Some(outcome.into()));
             }
             Entered::Ready(ready) => {
+                guest.clone_from(&ready.guest);
                 self.tasks.spawn(async move {
-                    let ended = drive(*ready, handler, false).await;
+                    // Nobody else could go on with one that lives in this process.
+                    let stay = ready.core.is_aside;
+                    let ended = drive(*ready, handler, stay).await;
                     sender.send_replace(Some(ended));
                 });
             }
         }
-        Handle::new(run, self.clone(), ended)
+        Handle::new(run, self.clone(), ended, guest)
     }
 
     /// Drives what was opened, or lets go of it for somebody who knows its handler.

@@ -4,10 +4,12 @@ use std::{fmt, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use milepost_core::{
-    Error, ErrorKind, Head, Incarnation, Mode, Open, Origin, Refusal, Result, RunId, RunInfo,
+    Applied, Error, ErrorKind, Head, Incarnation, Mode, Open, Operation, Origin, Refusal, Result, RunId,
+    RunInfo,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tracing::warn;
 
 use crate::{
     Handle, Runner,
@@ -34,7 +36,16 @@ pub struct Start<'a> {
     input: Result<Box<RawValue>>,
     bounds: Bounds,
     mode: Mode,
+    keeping: Keeping,
     stay: bool,
+}
+
+/// What a run is to be: durable, or not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Keeping {
+    Durable,
+    IfReachable,
+    Not,
 }
 
 impl fmt::Debug for Start<'_> {
@@ -46,7 +57,16 @@ impl fmt::Debug for Start<'_> {
 impl<'a> Start<'a> {
     pub(crate) fn new<I: Serialize + ?Sized>(runner: &'a Runner, run: RunId, name: &str, input: &I) -> Self {
         let (info, input) = (RunInfo::named(name), to_json(input));
-        Self { runner, run, info, input, bounds: Bounds::default(), mode: Mode::Create, stay: false }
+        Self {
+            runner,
+            run,
+            info,
+            input,
+            bounds: Bounds::default(),
+            mode: Mode::Create,
+            keeping: Keeping::Durable,
+            stay: false,
+        }
     }
 
     /// A child of `parent`, which may be there already.
@@ -59,7 +79,16 @@ impl<'a> Start<'a> {
     ) -> Self {
         let info = RunInfo::named(name).parent(parent);
         let bounds = Bounds { parent: Some(incarnation), ..Bounds::default() };
-        Self { runner, run, info, input: Ok(input), bounds, mode: Mode::CreateOrResume, stay: false }
+        Self {
+            runner,
+            run,
+            info,
+            input: Ok(input),
+            bounds,
+            mode: Mode::CreateOrResume,
+            keeping: Keeping::Durable,
+            stay: false,
+        }
     }
 
     pub(crate) fn bounds(mut self, within: Option<Duration>, budget: Option<u64>) -> Self {
@@ -92,6 +121,38 @@ impl<'a> Start<'a> {
         self
     }
 
+    /// Begins the run without durability: it lives in this process and dies with it, and the store is asked nothing, not
+    /// even whether it has a run of this id. Everything else is as ever, for the handler and for whoever
+    /// [signals](Runner::signal), [cancels](Runner::cancel), reads or [draws](Runner::tree) it through this runner: steps
+    /// and their retries, waits, children (which live here, too), sessions, the watchdog.
+    ///
+    /// Such a run is never recovered, and what it waits for is waited for here. One that this process lets go of, because
+    /// the runner stops or the handler returns [`Shutdown`](crate::Shutdown), fails as cancelled. What it has recorded takes
+    /// memory until it has ended and its [`Handle`] is dropped; then nothing is left of it. A warning is logged, and
+    /// [`Handle::is_durable`] and [`Run::is_durable`](crate::Run::is_durable) say so.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` together with [`Start::or_resume`]: a run that may be there already has steps behind it that must not be
+    /// done again. `AlreadyExists` if one without durability of this id is there.
+    pub fn without_durability(mut self) -> Self {
+        self.keeping = Keeping::Not;
+        self
+    }
+
+    /// Begins the run [without durability](Start::without_durability) if the store cannot be reached, after having tried for
+    /// two seconds; a warning says why. A run that has begun durably stays so: when the store is lost later, the run waits
+    /// for it.
+    ///
+    /// # Errors
+    ///
+    /// A refusal is returned all the same; and so is an error after which the run may be there, for somebody would
+    /// recover it. `Invalid` together with [`Start::or_resume`].
+    pub fn or_without_durability(mut self) -> Self {
+        self.keeping = Keeping::IfReachable;
+        self
+    }
+
     /// Waits are waited for in this process, however long.
     pub(crate) fn stay(mut self) -> Self {
         self.stay = true;
@@ -113,15 +174,22 @@ impl<'a> Start<'a> {
     /// Sees to it that the run is there, and has it driven: here, if its handler is known here, else by whoever recovers it.
     pub(crate) async fn plant(self) -> Result<()> {
         let (runner, run) = (self.runner.clone(), self.run.clone());
-        let handler = runner.shared().handler(&self.info.name).ok();
+        let handler = runner.shared().handler(&self.info.name);
+        // Of one that lives in this process nobody else knows.
+        let lives_here = self.info.parent.as_ref().is_some_and(|parent| runner.shared().aside.holds(parent));
+        let handler = if lives_here { Some(handler?) } else { handler.ok() };
         let entered = self.open().await?;
         runner.take_up_or_release(run, entered, handler).await
     }
 
     async fn open(self) -> Result<Entered> {
-        let Self { runner, run, info, input, bounds, mode, stay } = self;
+        let Self { runner, run, info, input, bounds, mode, keeping, stay } = self;
         let shared = runner.shared();
         let input = input?;
+        if keeping != Keeping::Durable && mode != Mode::Create {
+            let message = "a run that may be there already cannot do without durability; leave out or_resume";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         let manifest = manifest(&run, &info.name, &input);
         let (info, base) = describe(info, &input, bounds);
         let mut open = Open::create_or_resume(shared.means.ids.operation(), info, manifest)
@@ -131,7 +199,15 @@ impl<'a> Start<'a> {
         if base.is_some() {
             open = open.origin(Origin { cursor: 0, lineage: None });
         }
+        if keeping == Keeping::Not {
+            warn!(%run, "the run is begun without durability, as was asked: it dies with this process");
+            return enter_aside(runner, &run, open, base).await;
+        }
         let entered = match enter(runner, &run, open.clone(), base.clone()).await {
+            Err(error) if keeping == Keeping::IfReachable && is_out_of_reach(&error) => {
+                warn!(%run, %error, "the store cannot be reached: the run is begun without durability, as was asked");
+                return enter_aside(runner, &run, open, base).await;
+            }
             Err(error) if is_nobodys(&error) => match shared.means.store.head(&run).await? {
                 // A beginning that was cut short; or a wait, which who stays waits for here.
                 Some(head) if (head.draft && is_free(&head)) || (stay && head.lease.is_none()) => {
@@ -148,6 +224,29 @@ impl<'a> Start<'a> {
         };
         Ok(entered)
     }
+}
+
+/// Opens a run in the memory of this process.
+async fn enter_aside(
+    runner: &Runner,
+    run: &RunId,
+    open: Open,
+    base: Option<Box<RawValue>>,
+) -> Result<Entered> {
+    let guest = runner.shared().aside.admit(run, &runner.shared().means)?;
+    let mut entered = enter(runner, run, open, base).await?;
+    if let Entered::Ready(ready) = &mut entered {
+        ready.guest = Some(guest);
+    }
+    Ok(entered)
+}
+
+/// Whether the store was not there to be asked, so that there is no run of which it knows.
+fn is_out_of_reach(error: &Error) -> bool {
+    use ErrorKind::{Busy, Denied, Full, Other, ReadOnly, TimedOut, Unavailable};
+    let kinds = [Unavailable, Busy, TimedOut, Denied, Full, ReadOnly, Other];
+    let never_opened = error.operation() == Some(Operation::Open) && error.applied() == Some(Applied::No);
+    never_opened && error.refusal().is_none() && kinds.contains(&error.kind())
 }
 
 /// Whether a lease is over: a draft is never due, so the store does not say.

@@ -45,6 +45,8 @@ pub(crate) struct Core {
     /// The run that began this one, and which life of it.
     pub(crate) parent: Option<(RunId, Incarnation)>,
     pub(crate) budget: Option<u64>,
+    /// Whether it lives in this process alone, without durability.
+    pub(crate) is_aside: bool,
 }
 
 /// What [`Core`] is made of.
@@ -53,6 +55,7 @@ pub(crate) struct Parts {
     pub(crate) runner: Runner,
     pub(crate) parent: Option<(RunId, Incarnation)>,
     pub(crate) budget: Option<u64>,
+    pub(crate) is_aside: bool,
     pub(crate) log: Arc<Log>,
     pub(crate) history: History,
     pub(crate) inbox: Arc<Inbox>,
@@ -65,7 +68,8 @@ pub(crate) struct Parts {
 
 impl Core {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { id, runner, parent, budget, log, mut history, inbox, stop, stopping, .. } = parts;
+        let Parts { id, runner, parent, budget, is_aside, log, mut history, inbox, stop, stopping, .. } =
+            parts;
         history.family.ledger.grant(budget);
         Self {
             history: Mutex::new(history),
@@ -78,6 +82,7 @@ impl Core {
             runner,
             parent,
             budget,
+            is_aside,
             log,
             inbox,
             stop,

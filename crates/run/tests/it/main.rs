@@ -24,5 +24,8 @@ mod sessions;
 mod slices;
 mod steps;
 mod tree;
+mod tree_down;
+mod tree_view;
+mod undurable;
 mod wait;
 mod watch;

@@ -1,12 +1,15 @@
-//! Trees: children are made once and read back, end in one order, and go down with their parent.
+//! Trees: children are made once, whoever dies, and what they gave is read back, in one order.
 
 use std::time::Duration;
 
-use milepost_core::{Commit, Committed, Error, Kind, NewRecord, Operation, Result, Store, Wake};
+use milepost_core::{Commit, Committed, Error, Operation, Result, Store};
 use milepost_layers::{FaultPlan, Faults, Layer, forward_store};
 use milepost_run::{CancellationToken, ChildCause, Children};
 
-use crate::support::{Run, World, *};
+use crate::{
+    support::{Run, World, *},
+    tree_down::leaving,
+};
 
 on_every_store! {
     children_are_made_once_and_read_back,
@@ -16,15 +19,9 @@ on_every_store! {
     a_key_stands_for_one_child,
     children_end_in_one_order,
     a_lost_message_costs_time_and_not_the_truth,
-    leaving_the_parent_takes_the_children_down,
-    a_child_whose_process_died_is_taken_down,
-    grandchildren_go_down_with_a_cancelled_parent,
-    a_reopened_parent_tries_its_children_again,
     a_large_output_is_the_parents_own,
     children_of_a_finished_phase_are_still_the_runs,
     restarts_are_counted_over_the_supervisors_death,
-    the_tree_is_a_picture,
-    an_end_without_a_beginning_is_corrupt,
 }
 
 /// Recovers in the background until it is dropped.
@@ -67,7 +64,7 @@ fn doubling(runner: Runner, tally: &Tally) -> Runner {
 }
 
 /// Every run below this one, by its key.
-async fn children(world: &World, run: &str) -> Vec<Head> {
+pub(crate) async fn children(world: &World, run: &str) -> Vec<Head> {
     let tree = world.runner().tree(&id(run)).await.unwrap();
     let mut heads = Vec::new();
     for child in tree.children {
@@ -256,118 +253,6 @@ async fn a_lost_message_costs_time_and_not_the_truth(world: &World) {
     assert_eq!(world.head(&id("p")).await.newest_message, 0);
 }
 
-/// A child that never ends by itself, and parents that leave it.
-fn leaving(runner: Runner) -> Runner {
-    let runner = runner.handler("child", |run: Run, (): ()| async move {
-        run.signal::<()>("never").await?;
-        Work::Ok(())
-    });
-    let runner = runner.handler("middle", |run: Run, (): ()| async move {
-        run.child::<()>("below", "child", &()).await?;
-        Work::Ok(())
-    });
-    runner.handler("leaves", |run: Run, how: String| async move {
-        let _child = run.child::<()>("c", "middle", &()).spawn().await;
-        let lost = run.child::<()>("d", "child", &()).spawn().await;
-        match &*how {
-            "waits" => lost.join().await?,
-            "panics" => panic!("at the disco"),
-            "returns" => return Ok(()),
-            _ => {}
-        }
-        Work::Err("the primary reason".into())
-    })
-}
-
-async fn leaving_the_parent_takes_the_children_down(world: &World) {
-    for (how, reason) in [("fails", "the primary reason"), ("panics", "at the disco"), ("returns", "")] {
-        let runner = leaving(world.runner());
-        let _served = Served::new(&runner);
-        let ended = runner.start(id(how), "leaves", how).await.unwrap().ended().await;
-        match ended {
-            Ended::Completed => assert_eq!(how, "returns"),
-            Ended::Failed(failure) => assert_eq!(failure.message, reason),
-            other => panic!("{how}: {other}"),
-        }
-        // They are down when their parent has ended, and not some time later.
-        let tree = runner.tree(&id(how)).await.unwrap();
-        assert_eq!((tree.size(), tree.count(Status::Failed)), (3, 3), "{tree}");
-        assert!(tree.children.iter().all(|child| child.settled), "{tree}");
-        let failure = world.failure(&tree.children[1].run).await;
-        assert_eq!(failure, (FailureKind::Cancelled, "the run that began it has ended".into()));
-    }
-}
-
-async fn a_child_whose_process_died_is_taken_down(world: &World) {
-    let faults = Faults::new(world.store.clone(), FaultPlan::none());
-    let dying = Runner::new(faults.clone()).settings(brisk().ttl(Duration::from_millis(60)));
-    let dying = dying.handler("child", |run: Run, (): ()| async move {
-        run.step("long", std::future::pending::<Work<()>>).await?;
-        Work::Ok(())
-    });
-    let parent = world.runner().settings(brisk().ttl(Duration::from_millis(60)));
-    let parent = parent.handler("parent", |run: Run, (): ()| async move {
-        let _child = run.child::<()>("c", "child", &()).spawn().await;
-        run.signal::<()>("go").await?;
-        Work::<()>::Err("the primary reason".into())
-    });
-    let handle = parent.start(id("p"), "parent", &()).await.unwrap();
-    handle.ended().await;
-    let child = children(world, "p").await.remove(0).run;
-    dying.resume(&child).await.unwrap();
-    while !world.kinds(&child).await.contains("step-began") {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    faults.kill();
-    parent.signal(&id("p"), "go", &()).await.unwrap();
-    let ended = parent.resume(&id("p")).await.unwrap().ended().await;
-    assert!(matches!(ended, Ended::Failed(failure) if failure.message == "the primary reason"));
-    assert_eq!(
-        world.failure(&child).await.0,
-        FailureKind::Cancelled,
-        "ended here, where its handler is not known"
-    );
-}
-
-async fn grandchildren_go_down_with_a_cancelled_parent(world: &World) {
-    let runner = leaving(world.runner());
-    let _served = Served::new(&runner);
-    let handle = runner.start(id("p"), "leaves", "waits").await.unwrap();
-    handle.ended().await;
-    while runner.tree(&id("p")).await.unwrap().size() < 3 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    runner.cancel(&id("p"), "enough").await.unwrap();
-    world.until(&id("p"), Status::Failed).await;
-    let tree = runner.tree(&id("p")).await.unwrap();
-    assert_eq!(tree.count(Status::Failed), 3, "{tree}");
-    assert_eq!(world.failure(&id("p")).await, (FailureKind::Cancelled, "enough".into()));
-}
-
-async fn a_reopened_parent_tries_its_children_again(world: &World) {
-    let runner = world.runner();
-    let runner =
-        runner.handler("child", |run: Run, (): ()| async move { Work::Ok(run.signal::<u32>("go").await?) });
-    let runner = runner.handler("parent", |run: Run, (): ()| async move {
-        let child = run.child::<u32>("c", "child", &()).spawn().await;
-        let fails = run.effect("fails", |effect| async move {
-            if effect.attempt() == 0 { Err("not yet") } else { Ok(()) }
-        });
-        fails.await?;
-        Work::Ok(child.join().await?)
-    });
-    let _served = Served::new(&runner);
-    let ended = runner.start(id("p"), "parent", &()).await.unwrap().ended().await;
-    assert!(matches!(ended, Ended::Failed(_)));
-    let child = children(world, "p").await.remove(0).run;
-    assert_eq!(world.failure(&child).await.0, FailureKind::Cancelled);
-    let handle = runner.reopen(&id("p")).await.unwrap();
-    handle.ended().await;
-    world.until_open(&child).await;
-    runner.signal(&child, "go", &7).await.unwrap();
-    assert_eq!(handle.output::<u32>().await.unwrap(), 7);
-}
-
 async fn a_large_output_is_the_parents_own(world: &World) {
     let runner = world.runner().settings(brisk().inline(100));
     let runner = runner.handler("child", |_: Run, n: usize| async move { Work::Ok("x".repeat(n)) });
@@ -463,69 +348,4 @@ async fn restarts_are_counted_over_the_supervisors_death(world: &World) {
     assert_eq!(kinds.matches("child-restarted").count(), 3, "{kinds}");
     let tree = runner.tree(&id("p")).await.unwrap().to_string();
     assert!(tree.ends_with("reopened 3 times"), "{tree}");
-}
-
-async fn the_tree_is_a_picture(world: &World) {
-    let runner = world.runner();
-    let runner = runner.handler("leaf", |run: Run, waits: bool| async move {
-        run.note(1, Some(4), "parcels");
-        if waits {
-            run.signal::<()>("go").await?;
-        }
-        run.spend("stamps", 3);
-        Work::Ok(())
-    });
-    let runner =
-        runner.handler("bad", |_: Run, (): ()| async move { Work::<()>::Err("no such street".into()) });
-    let runner = runner.handler("middle", |run: Run, (): ()| async move {
-        run.child::<()>("leaf", "leaf", &false).budget(5).await?;
-        run.child::<()>("waits", "leaf", &true).budget(6).await?;
-        Work::Ok(())
-    });
-    let runner = runner.handler("root", |run: Run, (): ()| async move {
-        let middle = run.child::<()>("first", "middle", &()).budget(40).spawn().await;
-        run.child::<()>("second", "bad", &()).await.unwrap_err();
-        run.child::<()>("first", "middle", &()).await.unwrap_err();
-        middle.join().await?;
-        Work::Ok(())
-    });
-    let _served = Served::new(&runner);
-    runner.start(id("tree"), "root", &()).budget(100).await.unwrap();
-    let picture = "\
-tree (root)  waiting  used 0 of 100, 40 with its children
-├─ first (middle)  waiting  used 3 of 40, 6 with its children
-│  ├─ leaf  completed  1/4 parcels  used 3 of 5
-│  └─ waits (leaf)  waiting  1/4 parcels  used 0 of 6
-└─ second (bad)  failed: no such street";
-    let mut tree = runner.tree(&id("tree")).await.unwrap();
-    for _ in 0..1000 {
-        if tree.to_string() == picture {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        tree = runner.tree(&id("tree")).await.unwrap();
-    }
-    assert_eq!(tree.to_string(), picture);
-    assert_eq!((tree.size(), tree.count(Status::Waiting), tree.count(Status::Completed)), (4, 2, 1));
-}
-
-async fn an_end_without_a_beginning_is_corrupt(world: &World) {
-    let runner = world.runner().handler("work", |run: Run, (): ()| async move {
-        run.signal::<()>("go").await?;
-        Work::Ok(())
-    });
-    runner.start(id("r"), "work", &()).await.unwrap().ended().await;
-    let open = milepost_core::Open::resume(milepost_core::Ids::operation(&milepost_core::SystemIds));
-    let opened = world.store.open(&id("r"), open.over(world.head(&id("r")).await.fence)).await.unwrap();
-    let settled =
-        r#"{"v":1,"epoch":2,"event":{"child-settled":{"at":"9","end":{"completed":{"json":1}},"used":0}}}"#;
-    let operation = milepost_core::Ids::operation(&milepost_core::SystemIds);
-    let commit = Commit::new(id("r"), opened.fence, operation, opened.head.version)
-        .record(NewRecord::new(Kind::from_static("milepost/run.child-settled"), settled))
-        .release(Wake::now());
-    world.store.commit(commit).await.unwrap();
-    for error in [runner.tree(&id("r")).await.unwrap_err(), runner.resume(&id("r")).await.unwrap_err()] {
-        assert_eq!(error.kind(), ErrorKind::Corrupt);
-        assert!(error.to_string().contains("a child ends at 9 that is not under way"), "{error}");
-    }
 }
