@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use milepost_core::{
-    Applied, Begin, Begun, BoxStream, Capability, CheckpointerFactory, Clock, Error, Head, Ids, Open,
+    Applied, Begin, Begun, BoxStream, Capability, CheckpointerFactory, Clock, Error, Head, Ids, Mode, Open,
     Outcome, Owner, Query, Result, Retain, RunId, Store, SystemClock, SystemIds, Wake,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -225,6 +225,7 @@ impl Checkpoints {
         if !self.settings.durable {
             return Ok(Entered::Off);
         }
+        let mode = open.mode;
         let open = Open { ttl: self.settings.ttl, owner: self.owner.clone().unwrap_or(open.owner), ..open };
         let mut opened = self.store.open(run, open.clone()).await;
         if opened.as_ref().is_err_and(|error| error.applied() == Some(Applied::Maybe)) {
@@ -233,7 +234,7 @@ impl Checkpoints {
         }
         let opened = match opened {
             Ok(opened) => opened,
-            Err(error) => return self.not_opened(run, error),
+            Err(error) => return self.not_opened(run, mode, error),
         };
         let settings = Settings {
             ttl: self.settings.ttl.max(self.store.capabilities().limits.min_ttl),
@@ -265,11 +266,13 @@ impl Checkpoints {
         }
     }
 
-    fn not_opened(&self, run: &RunId, error: Error) -> Result<Entered> {
+    fn not_opened(&self, run: &RunId, mode: Mode, error: Error) -> Result<Entered> {
         if let Some(outcome) = finished(&error) {
             return Ok(Entered::Finished(outcome));
         }
-        if self.settings.availability == Availability::BestEffort && is_outage(error.kind()) {
+        // What is resumed is there, and has work behind it: to begin it anew would do that again.
+        let may_be_off = self.settings.availability == Availability::BestEffort && mode != Mode::Resume;
+        if may_be_off && is_outage(error.kind()) {
             warn!(%run, %error, "the store cannot be reached; the run goes on without durability");
             return Ok(Entered::Off);
         }

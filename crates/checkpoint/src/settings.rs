@@ -31,7 +31,7 @@ pub enum Availability {
     #[default]
     Required,
     /// A warning is logged and the run goes on; what could not be saved stays pending. A refusal, such as `Fenced`, is
-    /// returned all the same.
+    /// returned all the same, and so is the error of a resume: that run is there, and has work behind it.
     BestEffort,
 }
 

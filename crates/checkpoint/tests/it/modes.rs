@@ -227,6 +227,11 @@ async fn a_run_that_was_asked_to_be_durable_is_never_silently_not() {
         assert!(matches!(best_effort.begin(begin()).await.unwrap(), Begun::Off));
     });
     assert_eq!(warnings.await, 1);
+    assert_eq!(
+        kind(best_effort.resume(&run_id()).await),
+        ErrorKind::Unavailable,
+        "what is there is not begun anew"
+    );
 }
 
 #[tokio::test]
