@@ -15,6 +15,7 @@ mod redis;
 mod row;
 mod sqlite;
 mod state;
+mod steps;
 mod timing;
 
 use std::{error::Error, fs, path::PathBuf};
@@ -62,6 +63,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let one = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     eprintln!("states: growth, scattered edits, resume …");
     rows.extend(one.block_on(state::rows(options.quick))?);
+    eprintln!("the run loop, {turns} turns …");
+    rows.extend(one.block_on(steps::rows(turns))?);
     let json = serde_json::to_string_pretty(&rows)?;
     match options.json {
         Some(file) => fs::write(file, json)?,
