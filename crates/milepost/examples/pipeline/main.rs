@@ -145,7 +145,7 @@ async fn fetch(n: u32, attempt: u32, world: World) -> Result<String, BoxError> {
 async fn main() -> Result<(), BoxError> {
     let options = Options::parse();
     milepost::prepare(&options.store).await?;
-    let store = deadly::deadly(milepost::connect(&options.store).await?);
+    let store = deadly::deadly(milepost::connect(&options.store).await?)?;
     let own = Receiver::default();
     let port = match options.receiver {
         Some(port) => port,

@@ -91,7 +91,7 @@ async fn deliver(run: Run, parcels: u32, port: u16, pace: Duration) -> Result<De
 }
 
 async fn connect(options: &Options, url: &str) -> Result<Runner, BoxError> {
-    let store = deadly::deadly(milepost::connect(url).await?);
+    let store = deadly::deadly(milepost::connect(url).await?)?;
     // Few runs at once, so that there is something left to share.
     let poll = (options.ttl / 10).max(Duration::from_millis(20));
     let settings = Settings::default().ttl(options.ttl).poll(poll).concurrency(4).poison_after(1000);

@@ -6,7 +6,6 @@ mod support;
 
 mod agents;
 mod budget;
-mod deadly;
 mod deaths;
 mod draws;
 mod faults;
@@ -16,7 +15,6 @@ mod golden;
 mod golden_phases;
 mod golden_tree;
 mod guard;
-mod kill;
 mod parallel;
 mod phases;
 mod recover;
