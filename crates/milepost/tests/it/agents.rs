@@ -70,7 +70,7 @@ fn child() {
 }
 
 fn process(url: &str, name: &str, server: &Server, dies: Option<Death>) -> Output {
-    let task = format!("{url} {name} {}", server.url());
+    let task = format!("{url} {name} {}", server.address);
     itself("agents::child", &[("MILEPOST_AGENT_KILL", task)], "MILEPOST_AGENT_DIES", dies)
 }
 

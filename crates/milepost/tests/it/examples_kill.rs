@@ -36,7 +36,7 @@ fn published(report: &Path) -> (Value, Vec<u8>) {
 
 fn pipeline_matrix(backend: &Backend) {
     let folder = tempfile::tempdir().unwrap();
-    let pipeline = |name: &str, receiver: &Receiver, dies: Death| {
+    let pipeline = |name: &str, receiver: &Receiver, dies: Option<Death>| {
         let (url, port) = (backend.url(folder.path(), name), receiver.port().to_string());
         let report = folder.path().join(format!("{name}.json"));
         let arguments =
@@ -73,7 +73,7 @@ fn pipeline_matrix(backend: &Backend) {
 
 fn recover_matrix(backend: &Backend) {
     let folder = tempfile::tempdir().unwrap();
-    let recover = |name: &str, variable: &str, dies: Death| {
+    let recover = |name: &str, variable: &str, dies: Option<Death>| {
         let url = backend.apart(folder.path(), name);
         let report = folder.path().join(format!("{name}.json"));
         let arguments = ["--store", &url, "--name", name, "--runs", "2", "--parcels", "2", "--workers", "1"];
