@@ -37,6 +37,8 @@
 //! [`Proxy`] stands between a client and any of them (but a cluster, whose nodes name each other's addresses). It counts
 //! requests and round trips, and loses replies, delays, falls silent, refuses or cuts when it is told to.
 //!
+//! [`Receiver`] is the world outside: it honours idempotency keys, and remembers who asked for what.
+//!
 //! # Nothing is left behind
 //!
 //! Dropping a server kills it and removes its folder. When the process ends without that, however it ends, a watchdog
@@ -60,6 +62,7 @@ mod postgres;
 mod proxy;
 mod python;
 mod radosgw;
+mod receiver;
 mod redis;
 mod redis_cluster;
 mod redis_sentinel;
@@ -80,6 +83,7 @@ pub use postgres::{Postgres, PostgresOptions};
 #[cfg(feature = "proxy")]
 pub use proxy::{Counts, Loss, Protocol, Proxy};
 pub use radosgw::Radosgw;
+pub use receiver::Receiver;
 pub use redis::{Redis, RedisOptions};
 pub use redis_cluster::RedisCluster;
 pub use redis_sentinel::RedisSentinel;

@@ -7,13 +7,16 @@ use std::{
 };
 
 use milepost::{
-    RunId, Runner, SqliteStore, Store,
+    RunId, Runner, Store,
     run::{Settings, chat::Transcript},
 };
 use milepost_layers::{Deadly, Death};
 
 use self::{agent::QUESTION, server::Server, world::World};
-use crate::example::program;
+use crate::{
+    example::program,
+    matrix::{Backend, each_death, itself, named, on_every_backend, patiently, said, text},
+};
 
 #[path = "../../examples/agent/agent.rs"]
 mod agent;
@@ -48,17 +51,17 @@ fn the_example_is_killed_in_a_tool_call_and_ends_with_a_valid_transcript() {
 #[test]
 fn child() {
     let Ok(task) = std::env::var("MILEPOST_AGENT_KILL") else { return };
-    let [url, server, at, after] = task.split(' ').collect::<Vec<_>>().try_into().unwrap();
+    let [url, name, server] = task.split(' ').collect::<Vec<_>>().try_into().unwrap();
+    let death = std::env::var("MILEPOST_AGENT_DIES").ok().map(|death| death.parse().unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (at, after) = (at.parse().unwrap(), after == "true");
     runtime.block_on(async {
-        let store = SqliteStore::connect(url).await.unwrap();
+        milepost::prepare(url).await.unwrap();
+        let store = milepost::connect(url).await.unwrap();
         let world = Arc::new(World::new(format!("{server}/v1"), server.to_owned()).unwrap());
-        let death = if after { Death::After(at) } else { Death::Before(at) };
-        let runner = Runner::new(Deadly::new(store.clone(), Some(death)))
-            .settings(Settings::default().ttl(Duration::from_secs(2)))
+        let runner = Runner::new(Deadly::new(store.clone(), death))
+            .settings(Settings::default().ttl(Duration::from_millis(400)).poison_after(1000))
             .handler("agent", move |run, question| agent::agent(run, question, world.clone()));
-        let chat: Transcript = runner.run(RunId::from_static("agent"), "agent", QUESTION).await.unwrap();
+        let chat: Transcript = patiently(&runner, &RunId::new(name).unwrap(), "agent", QUESTION).await;
         #[expect(clippy::print_stdout, reason = "the parent reads it")]
         let say = |json: String| println!("TRANSCRIPT {json}");
         say(serde_json::to_string(&chat).unwrap());
@@ -66,17 +69,13 @@ fn child() {
     });
 }
 
-fn process(url: &str, server: &Server, at: u64, after: bool) -> Output {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "agents::child", "--nocapture", "--test-threads=1"])
-        .env("MILEPOST_AGENT_KILL", format!("{url} {} {at} {after}", server.address))
-        .output()
-        .unwrap()
+fn process(url: &str, name: &str, server: &Server, dies: Option<Death>) -> Output {
+    let task = format!("{url} {name} {}", server.address);
+    itself("agents::child", &[("MILEPOST_AGENT_KILL", task)], "MILEPOST_AGENT_DIES", dies)
 }
 
 fn transcript_of(process: &Output) -> Option<String> {
-    let said = String::from_utf8_lossy(&process.stdout);
-    said.lines().find_map(|line| line.split_once("TRANSCRIPT ").map(|(_, json)| json.to_owned()))
+    said(process, "TRANSCRIPT ")
 }
 
 /// One order, whoever asked for it how often.
@@ -89,32 +88,40 @@ fn audit(server: &Server, transcript: &str, undisturbed: &str, said: &str) {
     assert!(orders[0].requests.iter().all(|request| *request == orders[0].requests[0]), "{said}");
 }
 
-#[test]
-fn killed_at_every_write_in_turn_it_ends_with_the_same_bytes() {
+fn matrix(backend: &Backend) {
     let folder = tempfile::tempdir().unwrap();
-    let url = |name: &str| format!("sqlite:{}/{name}.db", folder.path().display());
+    let prefix = format!("a{:08x}", milepost::Ids::bits(&milepost::SystemIds) as u32);
     let server = Server::start(None).unwrap();
-    let undisturbed = transcript_of(&process(&url("undisturbed"), &server, 0, false)).unwrap();
+    let name = format!("{prefix}-undisturbed");
+    let undisturbed = process(&backend.url(folder.path(), &name), &name, &server, None);
+    let undisturbed = transcript_of(&undisturbed).unwrap_or_else(|| panic!("{}", text(&undisturbed)));
     let mut chat: Transcript = serde_json::from_str(&undisturbed).unwrap();
     assert!(chat.repair(|_| false).is_empty());
     assert_eq!(chat.last().unwrap().text(), ANSWER);
-    for after in [false, true] {
-        for at in 1u64.. {
-            let said = format!("killed {} write {at}", if after { "after" } else { "before" });
-            let (url, server) = (url(&format!("{after}-{at}")), Server::start(None).unwrap());
-            let first = process(&url, &server, at, after);
-            if let Some(transcript) = transcript_of(&first) {
-                assert!(at > 14, "{at} writes are fewer than the agent has");
-                audit(&server, &transcript, &undisturbed, &said);
-                break;
-            }
-            let unheard = String::from_utf8_lossy(&first.stderr);
-            assert!(!unheard.contains("panicked"), "{said}: {unheard}");
-            let second = process(&url, &server, 0, false);
-            let transcript = transcript_of(&second);
-            let transcript =
-                transcript.unwrap_or_else(|| panic!("{said}: {}", String::from_utf8_lossy(&second.stderr)));
+    let deaths = each_death(backend, |death| {
+        let name = named(&prefix, death);
+        let (url, server) = (backend.url(folder.path(), &name), Server::start(None).unwrap());
+        let first = process(&url, &name, &server, Some(death));
+        let said = format!("{death}: {}", text(&first));
+        if let Some(transcript) = transcript_of(&first) {
             audit(&server, &transcript, &undisturbed, &said);
+            return true;
         }
-    }
+        assert!(!said.contains("panicked"), "{said}");
+        let second = process(&url, &name, &server, None);
+        let said = format!("{said}\n{}", text(&second));
+        let transcript = transcript_of(&second).unwrap_or_else(|| panic!("{said}"));
+        audit(&server, &transcript, &undisturbed, &said);
+        crate::matrix::audit(&url, &name, &said);
+        false
+    });
+    assert!(deaths > 14 / backend.stride, "{deaths} deaths are fewer than the agent has writes");
 }
+
+on_every_backend!(
+    sqlite: killed_at_every_write_in_turn_it_ends_with_the_same_bytes,
+    postgres: killed_at_every_write_in_turn_it_ends_with_the_same_bytes_on_postgres,
+    redis: killed_at_every_tenth_write_it_ends_with_the_same_bytes_on_redis,
+    folder: killed_at_every_tenth_write_it_ends_with_the_same_bytes_in_a_folder,
+    matrix
+);

@@ -3,119 +3,27 @@
 //! run at once.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     path::Path,
     process::{Command, Output, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
 };
 
-use futures_util::TryStreamExt;
-use milepost::{Head, Query, Span};
+use milepost_layers::Death;
+use milepost_servers::Receiver;
 use serde_json::Value;
 
-use crate::example::{Receiver, program};
+use crate::{
+    example::program,
+    matrix::{Backend, audit, each_death, named, on_every_backend, text},
+};
 
-/// How many processes are at work at once.
-const AT_ONCE: usize = 4;
-/// Where a process dies, if it does: `after 3`.
-type Death = Option<String>;
-
-/// A backend, and how thoroughly it is tried.
-struct Backend {
-    /// One for all runs; `None`: a SQLite file for each.
-    url: Option<String>,
-    /// Every so many writes.
-    stride: usize,
-}
-
-impl Backend {
-    fn url(&self, folder: &Path, name: &str) -> String {
-        let own = || format!("sqlite:{}/{name}.db", folder.display());
-        self.url.clone().unwrap_or_else(own)
-    }
-
-    /// One where nobody else recovers runs.
-    fn apart(&self, folder: &Path, name: &str) -> String {
-        match &self.url {
-            Some(url) if url.starts_with("postgres") => {
-                let more = if url.contains('?') { '&' } else { '?' };
-                format!("{url}{more}schema={}", name.replace('-', "_"))
-            }
-            _ => self.url(folder, name),
-        }
-    }
-
-    /// After each write, and before every fifth one: what is durable before one is what was after the one before it.
-    fn deaths(&self) -> impl Iterator<Item = String> {
-        (1..2000).step_by(self.stride).flat_map(|at| {
-            let before = (at % 5 == 0).then(|| format!("before {at}"));
-            std::iter::once(format!("after {at}")).chain(before)
-        })
-    }
-}
-
-/// Tries one death after another, some side by side, until a process outlives its own. Gives how many were tried.
-fn each_death(backend: &Backend, trial: impl Fn(&str) -> bool + Sync) -> usize {
-    let deaths: Vec<String> = backend.deaths().collect();
-    let (next, survived) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::SeqCst);
-                    if index >= survived.load(Ordering::SeqCst).min(deaths.len()) {
-                        return;
-                    }
-                    if trial(&deaths[index]) {
-                        survived.fetch_min(index, Ordering::SeqCst);
-                    }
-                }
-            });
-        }
-    });
-    survived.into_inner()
-}
-
-fn run(example: &str, arguments: &[&str], variable: &str, dies: Death) -> Output {
+fn run(example: &str, arguments: &[&str], variable: &str, dies: Option<Death>) -> Output {
     let mut command = Command::new(program(example));
     command.args(arguments).stdin(Stdio::null());
     if let Some(dies) = dies {
-        command.env(variable, dies);
+        command.env(variable, dies.to_string());
     }
     command.output().unwrap()
-}
-
-fn text(output: &Output) -> String {
-    let (said, complained) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    format!("{said}\n{complained}")
-}
-
-/// Reads every log of the runs whose names begin so.
-fn audit(url: &str, prefix: &str, said: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let store = milepost::connect(url).await.unwrap();
-        let query = Query { id_prefix: Some(prefix.into()), ..Query::all() };
-        let heads: Vec<Head> = store.list(query).try_collect().await.unwrap();
-        for head in heads {
-            let (mut epoch, mut done) = (0, HashSet::new());
-            let mut records = store.stream(&head.run, Span::all());
-            while let Some(record) = records.try_next().await.unwrap() {
-                let body: Value = serde_json::from_slice(&record.body).unwrap();
-                let writer = body["epoch"].as_u64().unwrap();
-                assert!(writer >= epoch, "{said}: two drove {} at once", head.run);
-                epoch = writer;
-                let at = |event: &str| body["event"][event]["at"].as_str().map(String::from);
-                if let Some(at) = at("step-began") {
-                    assert!(!done.contains(&at), "{said}: {}: finished, and begun again at {at}", head.run);
-                } else if let Some(at) = at("step-done") {
-                    assert!(done.insert(at), "{said}: {}: two results of one step", head.run);
-                }
-            }
-        }
-        store.close().await.unwrap();
-    });
 }
 
 /// What a pipeline published, apart from when.
@@ -128,8 +36,8 @@ fn published(report: &Path) -> (Value, Vec<u8>) {
 
 fn pipeline_matrix(backend: &Backend) {
     let folder = tempfile::tempdir().unwrap();
-    let pipeline = |name: &str, receiver: &Receiver, dies: Death| {
-        let (url, port) = (backend.url(folder.path(), name), receiver.port.to_string());
+    let pipeline = |name: &str, receiver: &Receiver, dies: Option<Death>| {
+        let (url, port) = (backend.url(folder.path(), name), receiver.port().to_string());
         let report = folder.path().join(format!("{name}.json"));
         let arguments =
             ["--store", &url, "--name", name, "--chapters", "3", "--pace", "0ms", "--ttl", "400ms"];
@@ -138,15 +46,15 @@ fn pipeline_matrix(backend: &Backend) {
         (run("pipeline", &arguments, "MILEPOST_EXAMPLE_DIES", dies), report, url)
     };
     let prefix = format!("p{:08x}", milepost::Ids::bits(&milepost::SystemIds) as u32);
-    let undisturbed = Receiver::start();
+    let undisturbed = Receiver::start().unwrap();
     let (output, report, _) = pipeline(&format!("{prefix}-undisturbed"), &undisturbed, None);
     assert!(output.status.success(), "{}", text(&output));
     let expected = published(&report).0;
 
     let deaths = each_death(backend, |death| {
-        let name = format!("{prefix}-{}", death.replace(' ', "-"));
-        let receiver = Receiver::start();
-        let (first, ..) = pipeline(&name, &receiver, Some(death.into()));
+        let name = named(&prefix, death);
+        let receiver = Receiver::start().unwrap();
+        let (first, ..) = pipeline(&name, &receiver, Some(death));
         let survived = first.status.success();
         let (second, report, url) = pipeline(&name, &receiver, None);
         let said = format!("{death}: {}\n{}", text(&first), text(&second));
@@ -165,7 +73,7 @@ fn pipeline_matrix(backend: &Backend) {
 
 fn recover_matrix(backend: &Backend) {
     let folder = tempfile::tempdir().unwrap();
-    let recover = |name: &str, variable: &str, dies: Death| {
+    let recover = |name: &str, variable: &str, dies: Option<Death>| {
         let url = backend.apart(folder.path(), name);
         let report = folder.path().join(format!("{name}.json"));
         let arguments = ["--store", &url, "--name", name, "--runs", "2", "--parcels", "2", "--workers", "1"];
@@ -177,8 +85,8 @@ fn recover_matrix(backend: &Backend) {
         [("worker", "MILEPOST_EXAMPLE_WORKER_DIES", 10), ("supervisor", "MILEPOST_EXAMPLE_DIES", 4)]
     {
         let deaths = each_death(backend, |death| {
-            let name = format!("{prefix}-{who}-{}", death.replace(' ', "-"));
-            let (mut output, report, url) = recover(&name, variable, Some(death.into()));
+            let name = named(&format!("{prefix}-{who}"), death);
+            let (mut output, report, url) = recover(&name, variable, Some(death));
             // A worker that dies is replaced; a supervisor has to be started again.
             let survived = output.status.success() && !text(&output).contains("has died");
             if who == "supervisor" && !survived {
@@ -208,15 +116,21 @@ fn recover_matrix(backend: &Backend) {
     }
 }
 
-#[test]
-fn a_pipeline_killed_at_every_write_publishes_the_same_on_sqlite() {
-    pipeline_matrix(&Backend { url: None, stride: 1 });
-}
+on_every_backend!(
+    sqlite: a_pipeline_killed_at_every_write_publishes_the_same_on_sqlite,
+    postgres: a_pipeline_killed_at_every_write_publishes_the_same_on_postgres,
+    redis: a_pipeline_killed_at_every_tenth_write_publishes_the_same_on_redis,
+    folder: a_pipeline_killed_at_every_tenth_write_publishes_the_same_in_a_folder,
+    pipeline_matrix
+);
 
-#[test]
-fn workers_killed_at_every_write_deliver_the_same_on_sqlite() {
-    recover_matrix(&Backend { url: None, stride: 1 });
-}
+on_every_backend!(
+    sqlite: workers_killed_at_every_write_deliver_the_same_on_sqlite,
+    postgres: workers_killed_at_every_write_deliver_the_same_on_postgres,
+    redis: workers_killed_at_every_tenth_write_deliver_the_same_on_redis,
+    folder: workers_killed_at_every_tenth_write_deliver_the_same_in_a_folder,
+    recover_matrix
+);
 
 /// As a newcomer starts it, with real kills.
 #[test]
@@ -231,37 +145,4 @@ fn three_workers_share_runs_while_they_are_killed() {
     assert!(said.contains("All 20 runs have completed"), "{said}");
     assert!(said.contains("The receiver has 100 parcels."), "{said}");
     assert!(said.matches("is killed with -9").count() > 1, "{said}");
-}
-
-#[cfg(feature = "postgres")]
-mod postgres {
-    use super::*;
-
-    fn backend() -> Backend {
-        Backend { url: Some(milepost_servers::postgres().unwrap().url().to_owned()), stride: 1 }
-    }
-
-    #[test]
-    fn a_pipeline_killed_at_every_write_publishes_the_same() {
-        pipeline_matrix(&backend());
-    }
-
-    #[test]
-    fn workers_killed_at_every_write_deliver_the_same() {
-        recover_matrix(&backend());
-    }
-}
-
-#[cfg(feature = "redis")]
-#[test]
-fn a_pipeline_killed_at_every_tenth_write_publishes_the_same_on_redis() {
-    let url = milepost_servers::redis().unwrap().url().to_owned();
-    pipeline_matrix(&Backend { url: Some(url), stride: 10 });
-}
-
-#[cfg(feature = "folder")]
-#[test]
-fn a_pipeline_killed_at_every_tenth_write_publishes_the_same_in_a_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    pipeline_matrix(&Backend { url: Some(format!("file://{}", folder.path().display())), stride: 10 });
 }

@@ -6,7 +6,12 @@
 mod agents;
 mod budget;
 mod example;
+#[cfg(feature = "run")]
 mod examples_kill;
 mod job;
 mod kill;
+#[cfg(feature = "run")]
+mod matrix;
+#[cfg(feature = "run")]
+mod scripted;
 mod urls;

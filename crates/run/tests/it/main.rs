@@ -15,7 +15,6 @@ mod golden;
 mod golden_phases;
 mod golden_tree;
 mod guard;
-mod kill;
 mod parallel;
 mod phases;
 mod recover;
