@@ -78,7 +78,6 @@ pub(crate) const BACKENDS: &[Backend] = &[
         target: "conformance_cluster",
         servers: &[("MILEPOST_TEST_REDIS_CLUSTER_URL", Kind::RedisCluster)],
         at_once: Some("4"),
-        on_request: true,
         ..EMBEDDED
     },
     Backend {

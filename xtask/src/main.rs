@@ -44,11 +44,7 @@ enum Command {
     /// Run the conformance kit against whatever a URL names
     Conformance(against::Args),
     /// Write the README's capability matrix from what the conformance kit reports
-    Matrix {
-        /// Only compare; fail when the README says something else
-        #[arg(long)]
-        check: bool,
-    },
+    Matrix(matrix::Args),
     /// Start servers to test against, print their URLs, and stop them at Ctrl-C
     Up {
         /// Which ones; all of the usual ones, if none is named
@@ -90,7 +86,7 @@ fn run(cli: Cli, console: &Console) -> anyhow::Result<bool> {
         }
         Some(Command::TestAll(args)) => test_all::run(console, &args),
         Some(Command::Conformance(args)) => against::run(console, &args),
-        Some(Command::Matrix { check }) => matrix::run(console, check),
+        Some(Command::Matrix(args)) => matrix::run(console, &args),
         Some(Command::Up { names }) => up::run(console, &names),
         Some(Command::Bench { json, quick }) => bench::run(console, json.as_deref(), quick),
     }
