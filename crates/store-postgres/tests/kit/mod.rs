@@ -130,7 +130,15 @@ async fn remove(scope: Scope, way: Way) -> Result<()> {
         return Ok(());
     }
     let sql = format!("SET LOCAL lock_timeout = '20s'; DROP SCHEMA IF EXISTS {} CASCADE", scope.name());
-    beside(&scope, way, sql).await.map(drop)
+    // What a case has dropped may be under way at the server still, and the one in the other's way.
+    let mut attempts = 0;
+    while let Err(error) = beside(&scope, way, sql.clone()).await {
+        attempts += 1;
+        if attempts > 5 {
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 /// Restarts a scope's server, and waits until it is reached: a pooler looks for it only now and then.
