@@ -33,19 +33,24 @@ impl Backend {
 
     /// One where nobody else recovers runs.
     pub(crate) fn apart(&self, folder: &Path, name: &str) -> String {
-        match &self.url {
-            Some(url) if url.starts_with("postgres") => {
-                let more = if url.contains('?') { '&' } else { '?' };
-                format!("{url}{more}schema={}", name.replace('-', "_"))
-            }
-            _ => self.url(folder, name),
+        let url = self.url(folder, name);
+        let more = if url.contains('?') { '&' } else { '?' };
+        match url.split(':').next() {
+            Some("postgres") => format!("{url}{more}schema={}", name.replace('-', "_")),
+            Some("redis") => format!("{url}{more}prefix={name}"),
+            Some("file") => format!("{url}/{name}"),
+            _ => url,
         }
     }
 
-    /// After each write, and before every fifth one: what is durable before one is what was after the one before it.
+    /// After each write that is tried, and before every fifth one: what is durable before one is what was after the one before
+    /// it. Where few are tried, after one and before another in turn.
     fn deaths(&self) -> impl Iterator<Item = Death> {
         (1..2000).step_by(self.stride).flat_map(|at| {
-            let before = (at % 5 == 0).then_some(Death::Before(at));
+            let before = match self.stride {
+                1 => (at % 5 == 0).then_some(Death::Before(at)),
+                stride => Some(Death::Before(at + stride as u64 / 2)),
+            };
             std::iter::once(Death::After(at)).chain(before)
         })
     }
@@ -105,9 +110,12 @@ macro_rules! on_every_backend {
 }
 pub(crate) use on_every_backend;
 
-/// The name of a trial's run.
+/// The name of a trial's run; none begins as another one does.
 pub(crate) fn named(prefix: &str, death: Death) -> String {
-    format!("{prefix}-{}", death.to_string().replace(' ', "-"))
+    match death {
+        Death::Before(write) => format!("{prefix}-before-{write:04}"),
+        Death::After(write) => format!("{prefix}-after-{write:04}"),
+    }
 }
 
 /// This test program, asked for one of its tests, which is none: the code of a process that may die.
