@@ -2,6 +2,7 @@
 //! moves that most cases begin with.
 
 use std::{
+    collections::VecDeque,
     future::Future,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -218,9 +219,34 @@ impl Context {
     /// Up to `most` rounds, for as long as a fifth of the effort lasts: a slow backend does fewer, but one at least.
     /// Re-opened, a few are enough: what they try again and again is not what a handle keeps.
     pub(crate) fn rounds(&self, most: u32) -> impl Iterator<Item = u32> {
-        let (clock, enough) = (SystemClock::default(), self.tuning().part(5));
+        self.rounds_within(self.tuning().part(5), most)
+    }
+
+    /// The same for what is looked for until all has been seen: for as long as half of the timeout lasts. Re-opened it need
+    /// not all be seen again.
+    pub(crate) fn rounds_until_seen(&self, most: u32) -> impl Iterator<Item = u32> {
+        let tuning = self.tuning();
+        let enough = if self.mode == Mode::Reopened { tuning.part(5) } else { tuning.timeout / 2 };
+        self.rounds_within(enough, most)
+    }
+
+    fn rounds_within(&self, enough: Duration, most: u32) -> impl Iterator<Item = u32> {
+        let clock = SystemClock::default();
         let most = if self.mode == Mode::Reopened { most.min(REOPENED_ROUNDS) } else { most };
         (0..most).take_while(move |round| *round == 0 || clock.elapsed() < enough)
+    }
+
+    /// All of these, from another one on in each case, for as long as half of the effort lasts: a slow backend is asked
+    /// about fewer, but about one at least.
+    pub(crate) fn many<T>(&self, all: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
+        let (clock, enough) = (SystemClock::default(), self.tuning().part(2));
+        let mut all: VecDeque<T> = all.into_iter().collect();
+        let first = self.ids.bits() as usize % all.len().max(1);
+        all.rotate_left(first);
+        all.into_iter()
+            .enumerate()
+            .take_while(move |(at, _)| *at == 0 || clock.elapsed() < enough)
+            .map(|(_, one)| one)
     }
 
     fn slack(&self) -> Duration {

@@ -44,7 +44,7 @@ pub(crate) async fn hunt(ctx: &Context, focus: &Focus) -> Verdict {
     let rounds = number(ROUNDS_VARIABLE)?.map(|rounds| u32::try_from(rounds).unwrap_or(u32::MAX));
     let (least, most) = (rounds.unwrap_or(LEAST), rounds.unwrap_or(MOST));
     let mut plays = 0;
-    for round in ctx.rounds(most) {
+    for round in ctx.rounds_until_seen(most) {
         if round >= least && seen.is_complete() {
             break;
         }

@@ -95,7 +95,7 @@ fn patient() -> Tuning {
     let mut tuning = Tuning::default();
     tuning.runs = 300;
     tuning.rounds = 30;
-    tuning.timeout = Duration::from_secs(240);
+    tuning.timeout = Duration::from_secs(300);
     tuning.reopening = Duration::from_millis(300);
     tuning
 }

@@ -35,7 +35,7 @@ async fn odd_names_find_their_run(ctx: &Context) -> Verdict {
     for (number, name) in texts(ctx).into_iter().enumerate() {
         runs.push((name, create(ctx, number, RunInfo::named(name)).await?));
     }
-    for (name, run) in &runs {
+    for (name, run) in ctx.many(&runs) {
         lists(ctx, &Query { name: Some((*name).into()), ..Query::all() }, [run]).await?;
     }
     Ok(())
@@ -51,7 +51,7 @@ async fn odd_labels_find_their_run(ctx: &Context) -> Verdict {
         runs.push(create(ctx, number, info).await?);
     }
     let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-    for (number, text) in texts.iter().enumerate() {
+    for (number, text) in ctx.many(texts.iter().enumerate()) {
         let (run, next) = (&runs[number], &runs[(number + 1) % runs.len()]);
         let before = texts[(number + texts.len() - 1) % texts.len()];
         for (labels, want) in [
@@ -75,7 +75,7 @@ async fn odd_parents_find_their_children(ctx: &Context) -> Verdict {
             runs.push((parent, create(ctx, number, info).await?));
         }
     }
-    for (parent, run) in &runs {
+    for (parent, run) in ctx.many(&runs) {
         lists(ctx, &Query { parent: Some(parent.clone()), ..Query::all() }, [run]).await?;
     }
     Ok(())
@@ -84,7 +84,7 @@ async fn odd_parents_find_their_children(ctx: &Context) -> Verdict {
 async fn odd_filters_that_match_nothing(ctx: &Context) -> Verdict {
     let info = RunInfo::named("case").label("key", "value").parent(RunId::new("parent")?);
     let run = create(ctx, 0, info).await?;
-    for text in texts(ctx) {
+    for text in ctx.many(texts(ctx)) {
         let label = |key: &str, value: &str| vec![(key.to_owned(), value.to_owned())];
         let text = || text.to_owned();
         for query in [
