@@ -6,9 +6,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use indicatif::HumanCount;
+use indicatif::{HumanCount, HumanDuration};
 use milepost::{
     Begin, Checkpoints as Factory, Codec, Compact, Delete, ErrorKind, Manifest, Outcome, Refusal, RunId,
     RunInfo, Saved, Started, Stateful, Store, Wake,
@@ -17,8 +18,10 @@ use milepost::{
 use crate::console;
 use crate::journal::Journal;
 use crate::options::Options;
+use crate::progress::Progress;
 use crate::report::Report;
 use crate::state::{Next, State};
+use crate::stop::{Signal, Stop};
 
 /// The form of the state and of the report, as part of what a run was asked to do: a program that would read them in
 /// another way does not go on with an older one's run.
@@ -31,6 +34,8 @@ pub(crate) enum Begun {
     Driving(Box<Checkpoints>),
     /// The run finished some time ago; this is its outcome.
     Finished(Box<Report>),
+    /// The job was asked to stop before it had the run.
+    Stopped(Signal),
 }
 
 /// The state of the job, and its way into the store.
@@ -42,17 +47,34 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Opens the run: new, or where an earlier process left it.
-    pub(crate) async fn begin(options: &Options, folder: &Path, journal: Arc<Journal>) -> Result<Begun> {
+    /// Opens the run: new, or where an earlier process left it. If that one has died without a word, its lease has to run out
+    /// before; one that lives renews it, and then the run is refused.
+    pub(crate) async fn begin(
+        options: &Options,
+        folder: &Path,
+        journal: Arc<Journal>,
+        stop: &mut Stop,
+    ) -> Result<Begun> {
         let store = milepost::connect(&options.store).await?;
         let run = RunId::new(&options.run)?;
         if options.fresh && store.delete(&run, Delete::Any).await? {
             console::note(&format!("deleted the run {run}"));
         }
         let manifest = Manifest::of(format!("{FORM}\n{}", folder.display()).as_bytes());
-        let begin = Begin::new(run.clone(), RunInfo::named("index"), manifest).or_resume().reopen_failed();
         let factory = Factory::new(store.clone()).throttle(options.throttle);
-        match factory.begin_state(begin, State::default).await {
+        let begin = || {
+            let begin =
+                Begin::new(run.clone(), RunInfo::named("index"), manifest).or_resume().reopen_failed();
+            factory.begin_state(begin, State::default)
+        };
+        let mut begun = begin().await;
+        if let Some(left) = begun.as_ref().err().and_then(lease_left) {
+            if let Some(signal) = outlast(&run, left, stop).await {
+                return Ok(Begun::Stopped(signal));
+            }
+            begun = begin().await;
+        }
+        match begun {
             Ok(Started::Driving(run)) => {
                 say_where(&run);
                 Ok(Begun::Driving(Box::new(Self { store, run, journal })))
@@ -120,6 +142,30 @@ fn say_where(run: &Stateful<State>) {
         Next::Report => "all files are done".to_owned(),
     };
     console::note(&format!("resumed at checkpoint {cursor}: {place}"));
+}
+
+/// How long the lease of whoever drives the run still lasts, if nothing but that is in the way.
+fn lease_left(error: &milepost::Error) -> Option<Duration> {
+    match error.refusal()? {
+        Refusal::LeaseHeld { owner: Some(_), expires_in } => *expires_in,
+        _ => None,
+    }
+}
+
+/// Waits until a lease has run out, and a moment for what two clocks differ by, unless the job is asked to stop.
+async fn outlast(run: &RunId, left: Duration, stop: &mut Stop) -> Option<Signal> {
+    let until = left + left / 20 + Duration::from_millis(100);
+    console::note(&format!(
+        "the run {run} is leased by a process that may have died: waiting {} until its lease has run out",
+        HumanDuration(until)
+    ));
+    let progress = Progress::lease(run);
+    let signal = tokio::select! {
+        () = tokio::time::sleep(until) => None,
+        signal = stop.wait() => Some(signal),
+    };
+    progress.finish();
+    signal
 }
 
 /// Says what to do about a run that cannot be begun.

@@ -42,9 +42,13 @@ pub(crate) async fn run(options: &Options, mut stop: Stop) -> Result<Ended> {
     check_report_place(options.report.as_deref())?;
     let journal = Arc::new(open_journal(options.journal.as_deref())?);
     console::note(&format!("indexing {}", root.display()));
-    let mut checkpoints = match Checkpoints::begin(options, &root, Arc::clone(&journal)).await? {
+    let mut checkpoints = match Checkpoints::begin(options, &root, Arc::clone(&journal), &mut stop).await? {
         Begun::Driving(checkpoints) => checkpoints,
         Begun::Finished(report) => return present(&report, options),
+        Begun::Stopped(signal) => {
+            console::note("stopped while it waited for the run");
+            return Ok(Ended::Stopped(signal));
+        }
     };
     loop {
         let stopped = match checkpoints.state().next() {

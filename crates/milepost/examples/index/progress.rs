@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use milepost::RunId;
 
 use crate::console;
 
@@ -25,6 +26,14 @@ impl Progress {
     /// For the scan, which does not know its end.
     pub(crate) fn scan() -> Self {
         Self::start(ProgressBar::new_spinner(), "{spinner:.cyan} scanning   {msg}", None)
+    }
+
+    /// For a wait until nobody has this run leased any more.
+    pub(crate) fn lease(run: &RunId) -> Self {
+        let progress =
+            Self::start(ProgressBar::new_spinner(), "{spinner:.cyan} waiting for {msg}  {elapsed}", None);
+        progress.bar.set_message(run.to_string());
+        progress
     }
 
     /// For the digests of `files` files of `bytes` bytes, of which `done` bytes need no work any more.
