@@ -9,7 +9,8 @@ use crate::{areas::prelude::*, expect::told as shown};
 
 cases! { crash:
     /// A server that is killed under load loses nothing that it acknowledged, and nothing twice, at a durability of
-    /// `Fsync` or above; below it loses a suffix at most. What was under way is settled by the same commit again.
+    /// `Fsync` or above; below it loses a suffix at most. What was under way is settled by the same commit again, and the
+    /// newest commit that is there is known by its id.
     a_killed_server_keeps_what_it_acknowledged [server, Log],
     /// Messages that were acknowledged outlive the server as commits do, and their keys are remembered.
     a_killed_server_keeps_the_messages_it_acknowledged [server, Inbox],
@@ -25,6 +26,8 @@ const LOAD: u64 = 120;
 /// What a client was told until the server died.
 struct Cut {
     driver: Driver,
+    /// The newest commit that was acknowledged.
+    newest: Option<Commit>,
     /// The commit that was not acknowledged, and why.
     under_way: Commit,
     error: Error,
@@ -37,16 +40,18 @@ async fn load(
     ids: SeededIds,
     acknowledged: Arc<AtomicU64>,
 ) -> Cut {
+    let mut newest = None;
     loop {
         let commit = Commit::new(driver.run.clone(), driver.fence, ids.operation(), driver.version)
             .record(record(driver.cursor + 1));
         match store.commit(commit.clone()).await {
             Ok(answer) => {
                 (driver.version, driver.cursor) = (answer.version, answer.cursor);
+                newest = Some(commit);
                 acknowledged.fetch_add(1, Ordering::SeqCst);
                 tokio::task::yield_now().await;
             }
-            Err(error) => return Cut { driver, under_way: commit, error },
+            Err(error) => return Cut { driver, newest, under_way: commit, error },
         }
     }
 }
@@ -86,7 +91,7 @@ async fn a_killed_server_keeps_what_it_acknowledged(ctx: &Context) -> Verdict {
         cuts.push(cut);
     }
     ctx.restart_server().await?;
-    for Cut { driver, under_way, .. } in cuts {
+    for Cut { driver, newest, under_way, .. } in cuts {
         let head = ctx.b.head(&driver.run).await?;
         let version = head.as_ref().map_or(0, |head| head.version);
         if durable(ctx) {
@@ -107,7 +112,11 @@ async fn a_killed_server_keeps_what_it_acknowledged(ctx: &Context) -> Verdict {
             expect("a commit upon what was lost is refused", answer.is_err(), answer)?;
             continue;
         }
-        let settled = ctx.a.commit(under_way.clone()).await?;
+        if let Some(newest) = newest.filter(|_| version == driver.version) {
+            let known = Committed { version: driver.version, cursor: driver.cursor, replayed: true };
+            expect_eq("the newest commit again", ctx.a.commit(newest).await?, known)?;
+        }
+        let settled = ctx.a.commit(under_way).await?;
         let want = Committed {
             version: driver.version + 1,
             cursor: driver.cursor + 1,
