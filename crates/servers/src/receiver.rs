@@ -27,7 +27,7 @@ impl Receiver {
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// When no port is free.
     pub fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("no port for the receiver")?;
         let receiver = Self { port: listener.local_addr()?.port(), asked: Arc::default() };

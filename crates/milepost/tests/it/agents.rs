@@ -115,7 +115,7 @@ fn matrix(backend: &Backend) {
         crate::matrix::audit(&url, &name, &said);
         false
     });
-    assert!(deaths > 14 / backend.stride, "{deaths} deaths are fewer than the agent has writes");
+    assert!(deaths > 28 / backend.stride, "{deaths} deaths are fewer than the agent has writes");
 }
 
 on_every_backend!(
