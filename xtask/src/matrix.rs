@@ -38,11 +38,11 @@ pub(crate) struct Args {
 /// `cargo xtask matrix`: runs the kit on backends, then writes or compares their columns.
 pub(crate) fn run(console: &Console, args: &Args) -> anyhow::Result<bool> {
     let workspace = Workspace::load()?;
-    let folder = match &args.reports {
-        Some(folder) => folder.clone(),
+    let (folder, backends) = match &args.reports {
+        Some(folder) => (folder.clone(), reported(folder)?),
         None => report(console, &workspace, &args.backend)?,
     };
-    let expected = expected(&workspace, &folder)?;
+    let expected = expected(&workspace, &folder, &backends)?;
     if expected == workspace.read(README)? {
         console.line(&format!("{README}: the capability matrix is up to date"));
         return Ok(true);
@@ -58,17 +58,33 @@ pub(crate) fn run(console: &Console, args: &Args) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Runs the kit; its reports are in the folder that it gives.
-fn report(console: &Console, workspace: &Workspace, named: &[String]) -> anyhow::Result<PathBuf> {
+/// The backends that have a report in the folder.
+fn reported(folder: &Path) -> anyhow::Result<Vec<&'static Backend>> {
+    let backends: Vec<_> = BACKENDS.iter().filter(|backend| backend.report(folder).exists()).collect();
+    if backends.is_empty() {
+        bail!(
+            "{} has no report such as sqlite.json: `cargo xtask test-all --keep` leaves them",
+            folder.display()
+        );
+    }
+    Ok(backends)
+}
+
+/// Runs the kit on the named backends, or on the usual ones; their reports are in the folder that it gives.
+fn report(
+    console: &Console,
+    workspace: &Workspace,
+    named: &[String],
+) -> anyhow::Result<(PathBuf, Vec<&'static Backend>)> {
     let folder = workspace.fresh_folder("matrix")?;
     let servers = Servers::default();
-    let backends: Vec<&Backend> = if named.is_empty() {
+    let backends: Vec<&'static Backend> = if named.is_empty() {
         Backend::usual().collect()
     } else {
         named.iter().map(|name| Backend::named(name)).collect::<anyhow::Result<_>>()?
     };
     let programs = Programs::build(workspace, &backends, Program::run_visibly)?;
-    for backend in backends {
+    for backend in &backends {
         let program = backend.program(workspace, &programs, &folder, &servers)?;
         let ran = program.run(&console.progress(backend.name))?;
         let (tally, problem) = conformance::tally(&ran);
@@ -77,19 +93,26 @@ fn report(console: &Console, workspace: &Workspace, named: &[String]) -> anyhow:
         }
         console.line(&format!("{}: {}", backend.name, tally.plain()));
     }
-    Ok(folder)
+    Ok((folder, backends))
 }
 
-/// Whether the README says what the reports in the folder say.
-pub(crate) fn is_up_to_date(workspace: &Workspace, folder: &Path) -> anyhow::Result<bool> {
-    Ok(expected(workspace, folder)? == workspace.read(README)?)
+/// Whether the README says what the reports of these backends say, which are in the folder.
+///
+/// # Errors
+///
+/// When one of them has left no report.
+pub(crate) fn is_up_to_date(
+    workspace: &Workspace,
+    folder: &Path,
+    backends: &[&Backend],
+) -> anyhow::Result<bool> {
+    Ok(expected(workspace, folder, backends)? == workspace.read(README)?)
 }
 
-/// The README with the table that belongs into it: a column for each report, and those of backends that were not run as they
-/// are.
-fn expected(workspace: &Workspace, folder: &Path) -> anyhow::Result<String> {
+/// The README with the table that belongs into it: a column for each of these backends, and those of the others as they are.
+fn expected(workspace: &Workspace, folder: &Path, backends: &[&Backend]) -> anyhow::Result<String> {
     let mut reports = Vec::new();
-    for backend in BACKENDS.iter().filter(|backend| backend.report(folder).exists()) {
+    for backend in backends {
         // A package that is run on several servers reports one name: that of the table tells them apart.
         reports.push(Report { backend: backend.name.to_owned(), ..Report::read(&backend.report(folder))? });
     }

@@ -48,7 +48,7 @@ pub(super) fn matrix(context: &mut Context<'_>) -> anyhow::Result<Tally> {
     if !missing.is_empty() {
         on(context, &missing)?;
     }
-    let up_to_date = readme::is_up_to_date(context.workspace, context.folder)?;
+    let up_to_date = readme::is_up_to_date(context.workspace, context.folder, context.backends)?;
     if !up_to_date {
         context.problem("the README's capability matrix is out of date: `cargo xtask matrix` writes it");
     }
