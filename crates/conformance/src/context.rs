@@ -83,6 +83,13 @@ pub(crate) fn record(number: u64) -> NewRecord {
     NewRecord::new(Kind::from_static("entry"), format!("record {number}"))
 }
 
+/// The first of these, and more of them for as long as this lasts.
+fn lasting<I: IntoIterator>(enough: Duration, all: I) -> impl Iterator<Item = I::Item> + use<I> {
+    let clock = SystemClock::default();
+    let in_time = move |(at, _): &(usize, I::Item)| *at == 0 || clock.elapsed() < enough;
+    all.into_iter().enumerate().take_while(in_time).map(|(_, one)| one)
+}
+
 impl Context {
     /// Connects twice to the scope.
     pub(crate) async fn connect(
@@ -231,22 +238,16 @@ impl Context {
     }
 
     fn rounds_within(&self, enough: Duration, most: u32) -> impl Iterator<Item = u32> {
-        let clock = SystemClock::default();
-        let most = if self.mode == Mode::Reopened { most.min(REOPENED_ROUNDS) } else { most };
-        (0..most).take_while(move |round| *round == 0 || clock.elapsed() < enough)
+        lasting(enough, 0..if self.mode == Mode::Reopened { most.min(REOPENED_ROUNDS) } else { most })
     }
 
     /// All of these, from another one on in each case, for as long as half of the effort lasts: a slow backend is asked
     /// about fewer, but about one at least.
     pub(crate) fn many<T>(&self, all: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
-        let (clock, enough) = (SystemClock::default(), self.tuning().part(2));
         let mut all: VecDeque<T> = all.into_iter().collect();
         let first = self.ids.bits() as usize % all.len().max(1);
         all.rotate_left(first);
-        all.into_iter()
-            .enumerate()
-            .take_while(move |(at, _)| *at == 0 || clock.elapsed() < enough)
-            .map(|(_, one)| one)
+        lasting(self.tuning().part(2), all)
     }
 
     fn slack(&self) -> Duration {

@@ -144,8 +144,11 @@ impl Cluster {
     }
 
     async fn map(&self) -> RedisResult<Arc<Map>> {
-        let seeds = self.seeds.clone();
-        self.map.other_than(None, || async move { seeds.learn(&Map::default()).await }).await
+        let learn = || {
+            let seeds = self.seeds.clone();
+            async move { seeds.learn(&Map::default()).await }
+        };
+        self.map.other_than(None, learn).await
     }
 
     /// Asks anew who has which slots, unless somebody has since `before`.

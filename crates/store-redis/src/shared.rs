@@ -32,12 +32,6 @@ fn lock<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
     state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-impl<T> State<T> {
-    fn is(&self, value: &Arc<T>) -> bool {
-        self.value.as_ref().is_some_and(|now| Arc::ptr_eq(now, value))
-    }
-}
-
 impl<T: Send + Sync + 'static> Shared<T> {
     /// The value, if there is one.
     pub(crate) fn value(&self) -> Option<Arc<T>> {
@@ -66,20 +60,14 @@ impl<T: Send + Sync + 'static> Shared<T> {
         let made = making.clone().await;
         if made.is_err() {
             // A task that a runtime took down with itself could not do this.
-            let mut state = lock(&self.0);
-            if state.making.as_ref().is_some_and(|now| now.ptr_eq(&making)) {
-                state.making = None;
-            }
+            lock(&self.0).making.take_if(|now| now.ptr_eq(&making));
         }
         made
     }
 
     /// Gives a value up, if it is still the present one.
     pub(crate) fn give_up(&self, value: &Arc<T>) {
-        let mut state = lock(&self.0);
-        if state.is(value) {
-            state.value = None;
-        }
+        lock(&self.0).value.take_if(|now| Arc::ptr_eq(now, value));
     }
 
     /// Gives up whatever there is.
