@@ -1,5 +1,7 @@
 //! The server that a test is given: by the environment, or started for this process.
 
+use std::env;
+use std::process::{Command, ExitCode};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::anyhow;
@@ -92,4 +94,17 @@ pub fn redis_cluster() -> anyhow::Result<Given<RedisCluster>> {
 pub fn s3() -> anyhow::Result<Given<Ministack>> {
     static STARTED: OnceLock<Result<Arc<Ministack>, String>> = OnceLock::new();
     given(Kind::S3, &STARTED, Ministack::start)
+}
+
+/// A program whose second processes are to find the same server, by the environment. Where that names none, one is started
+/// here, and the program is run once more with its URL there. `--list` needs no server.
+pub fn for_all_processes(kind: Kind, main: impl FnOnce() -> ExitCode) -> ExitCode {
+    if kind.given().is_some() || env::args().any(|argument| argument == "--list") {
+        return main();
+    }
+    // Why there is none, each test says by itself.
+    let (Ok(server), Ok(program)) = (kind.start(), env::current_exe()) else { return main() };
+    let status =
+        Command::new(program).args(env::args_os().skip(1)).env(kind.variable(), server.url()).status();
+    if status.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -74,7 +74,7 @@ mod wait;
 
 pub use address::address_of;
 pub use certificates::Certificates;
-pub use given::{Given, pgbouncer, postgres, redis, redis_cluster, s3};
+pub use given::{Given, for_all_processes, pgbouncer, postgres, redis, redis_cluster, s3};
 pub use home::Left;
 pub use kind::{Kind, Server};
 pub use ministack::Ministack;

@@ -3,5 +3,6 @@
 mod kit;
 
 fn main() -> std::process::ExitCode {
-    milepost_conformance::main(kit::backend("postgres", kit::Way::Direct))
+    let kit = || milepost_conformance::main(kit::backend("postgres", kit::Way::Direct));
+    milepost_servers::for_all_processes(milepost_servers::Kind::Postgres, kit)
 }

@@ -4,5 +4,6 @@
 mod kit;
 
 fn main() -> std::process::ExitCode {
-    milepost_conformance::main(kit::backend("pgbouncer", kit::Way::Pooled))
+    let kit = || milepost_conformance::main(kit::backend("pgbouncer", kit::Way::Pooled));
+    milepost_servers::for_all_processes(milepost_servers::Kind::PgBouncer, kit)
 }

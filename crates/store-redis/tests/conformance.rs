@@ -26,5 +26,5 @@ fn main() -> std::process::ExitCode {
         .with_teardown(parts::clear)
         .with_secret(world::SECRET)
         .with_tuning(tuning);
-    world::with_shared_server(|| milepost_conformance::main(redis))
+    world::main(redis)
 }

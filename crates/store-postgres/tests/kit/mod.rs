@@ -67,24 +67,16 @@ async fn own(scope: &Scope, way: Way) -> Result<Own> {
     own.await.cloned()
 }
 
-/// The URL of the server that scopes share. It stands in a file for the scope's other processes, which would start one for
-/// themselves where the environment names none.
-fn shared(scope: &Scope, way: Way) -> Result<String> {
-    let file = scope.dir()?.join("shared");
-    if let Ok(url) = fs::read_to_string(&file) {
-        return Ok(url);
-    }
-    let url = match way {
-        Way::Direct => milepost_servers::postgres().map_err(setup)?.url().to_owned(),
-        Way::Pooled => milepost_servers::pgbouncer().map_err(setup)?.url().to_owned(),
-    };
-    fs::write(file, &url).map_err(failed)?;
-    Ok(url)
-}
-
 /// The URL of a scope's server, with a password in it.
 async fn url(scope: &Scope, way: Way) -> Result<String> {
-    let url = if scope.own_server() { own(scope, way).await?.url } else { shared(scope, way)? };
+    let url = if scope.own_server() {
+        own(scope, way).await?.url
+    } else {
+        match way {
+            Way::Direct => milepost_servers::postgres().map_err(setup)?.url().to_owned(),
+            Way::Pooled => milepost_servers::pgbouncer().map_err(setup)?.url().to_owned(),
+        }
+    };
     Ok(url.replacen("postgres@", &format!("postgres:{SECRET}@"), 1))
 }
 

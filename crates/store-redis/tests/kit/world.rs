@@ -2,11 +2,11 @@
 
 use std::{
     fs,
-    process::{Command, ExitCode},
+    process::ExitCode,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use milepost_conformance::Scope;
+use milepost_conformance::{Harness, Scope};
 use milepost_core::{Error, ErrorKind, Result};
 use milepost_servers::{Kind, Redis, RedisCluster, Server};
 use milepost_store_redis::{RedisConfig, RedisStore};
@@ -37,35 +37,27 @@ fn shared() -> anyhow::Result<String> {
     })
 }
 
-/// The URL of the scope's server, as whoever may do everything there. It stands in a file for the scope's other processes.
+/// The URL of the scope's server, as whoever may do everything there. That of a server of its own stands in a file for the
+/// scope's other processes.
 pub(crate) fn url(scope: &Scope) -> Result<String> {
+    if !scope.own_server() {
+        return shared().map_err(failed);
+    }
     let own = scope.shared(Own::default);
     let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
     let file = scope.dir()?.join("url");
     if let Ok(url) = fs::read_to_string(&file) {
         return Ok(url);
     }
-    let url = if scope.own_server() {
-        own.insert(start().map_err(failed)?).url()
-    } else {
-        shared().map_err(failed)?
-    };
+    let url = own.insert(start().map_err(failed)?).url();
     fs::write(file, &url).map_err(failed)?;
     Ok(url)
 }
 
-/// Second processes of the kit find the shared server by the environment. Where that does not name one, it is started here,
-/// and this program is run once more with its URL there.
-pub(crate) fn with_shared_server(main: impl FnOnce() -> ExitCode) -> ExitCode {
+/// Runs the kit on a server that its second processes find, too.
+pub(crate) fn main(kit: Harness) -> ExitCode {
     let kind = if CLUSTER { Kind::RedisCluster } else { Kind::Redis };
-    if kind.given().is_some() || std::env::args().any(|argument| argument == "--list") {
-        return main();
-    }
-    // Why there is none, each case says by itself.
-    let (Ok(url), Ok(program)) = (shared(), std::env::current_exe()) else { return main() };
-    let arguments = std::env::args_os().skip(1);
-    let status = Command::new(program).args(arguments).env(kind.variable(), url).status();
-    if status.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    milepost_servers::for_all_processes(kind, || milepost_conformance::main(kit))
 }
 
 /// Where each node of the server at a URL is.

@@ -13,17 +13,6 @@ pub(crate) fn failed(error: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Other, format!("the hook cannot do it: {error}"))
 }
 
-/// The URL of the scope's server. Whoever connects first writes it down, so that a second process finds the same one.
-pub(crate) fn url(scope: &Scope, start: impl FnOnce() -> Result<String>) -> Result<String> {
-    let file = scope.dir()?.join("server");
-    if let Ok(url) = std::fs::read_to_string(&file) {
-        return Ok(url);
-    }
-    let url = start()?;
-    std::fs::write(&file, &url).map_err(failed)?;
-    Ok(url)
-}
-
 pub(crate) fn config(scope: &Scope, url: &str) -> Result<S3Config> {
     let config = S3Config::from_url(url)?.prefix(scope.name())?;
     // So few that bases are read and written by the cases, too.

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use milepost_conformance::{Scope, harness};
 use milepost_core::Result;
-use milepost_servers::{Ministack, Server};
+use milepost_servers::{Kind, Ministack, Server};
 
 /// The server takes any.
 const SECRET: &str = "sesame-open-thyself";
@@ -22,15 +22,24 @@ fn own(scope: &Scope) -> Result<Arc<Ministack>> {
     Ok(slot.get_or_init(|| Arc::new(server)).clone())
 }
 
+/// The URL of the scope's own server. Whoever connects first writes it down, so that a second process finds the same one.
+fn own_url(scope: &Scope) -> Result<String> {
+    let file = scope.dir()?.join("server");
+    if let Ok(url) = std::fs::read_to_string(&file) {
+        return Ok(url);
+    }
+    let url = own(scope)?.url();
+    std::fs::write(&file, &url).map_err(bucket::failed)?;
+    Ok(url)
+}
+
 fn url(scope: &Scope) -> Result<String> {
-    bucket::url(scope, || {
-        let url = if scope.own_server() {
-            own(scope)?.url()
-        } else {
-            milepost_servers::s3().map_err(|error| bucket::failed(format!("{error:#}")))?.url().to_owned()
-        };
-        Ok(url.replace("secret_access_key=test", &format!("secret_access_key={SECRET}")))
-    })
+    let url = if scope.own_server() {
+        own_url(scope)?
+    } else {
+        milepost_servers::s3().map_err(|error| bucket::failed(format!("{error:#}")))?.url().to_owned()
+    };
+    Ok(url.replace("secret_access_key=test", &format!("secret_access_key={SECRET}")))
 }
 
 fn main() -> std::process::ExitCode {
@@ -43,5 +52,5 @@ fn main() -> std::process::ExitCode {
             |scope| async move { own(&scope)?.restart().map_err(bucket::failed) },
         )
         .with_secret(SECRET);
-    milepost_conformance::main(s3)
+    milepost_servers::for_all_processes(Kind::S3, || milepost_conformance::main(s3))
 }
