@@ -59,6 +59,9 @@ enum Command {
         /// Fewer repetitions: to see that it works, not for figures to quote
         #[arg(long)]
         quick: bool,
+        /// Measure only this: sqlite, postgres, redis, objects, states or steps; may be given more than once
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
     },
 }
 
@@ -88,6 +91,6 @@ fn run(cli: Cli, console: &Console) -> anyhow::Result<bool> {
         Some(Command::Conformance(args)) => against::run(console, &args),
         Some(Command::Matrix(args)) => matrix::run(console, &args),
         Some(Command::Up { names }) => up::run(console, &names),
-        Some(Command::Bench { json, quick }) => bench::run(console, json.as_deref(), quick),
+        Some(Command::Bench { json, quick, only }) => bench::run(console, json.as_deref(), quick, &only),
     }
 }

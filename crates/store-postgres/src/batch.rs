@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use milepost_core::{
     Applied, Clash, Commit, Committed, Error, ErrorKind, Floor, Operation, Refusal, Result, RunId,
@@ -25,12 +26,15 @@ const MOST_BYTES: usize = 4 << 20;
 
 /// Sends one commit.
 pub(crate) async fn commit(inner: &Inner, commit: &Commit) -> Result<Committed> {
-    if is_plain(commit)
-        && let Some(Some(committed)) = append(inner, &[commit]).await?.pop()
-    {
-        return Ok(committed);
+    let held = match &commit.records[..] {
+        [_] if is_plain(commit) => append_one(inner, commit).await?,
+        _ if is_plain(commit) => append(inner, &[commit]).await?.pop().flatten(),
+        _ => None,
+    };
+    match held {
+        Some(committed) => Ok(committed),
+        None => whole(inner, commit).await,
     }
-    whole(inner, commit).await
 }
 
 /// Sends commits of different runs.
@@ -106,6 +110,40 @@ async fn batch(inner: &Inner, commits: &[Commit], places: Vec<usize>) -> Vec<(us
     join_all(places.iter().copied().enumerate().map(answer)).await
 }
 
+/// A plain commit of one record: the answer if it holds.
+async fn append_one(inner: &Inner, commit: &Commit) -> Result<Option<Committed>> {
+    let mut records = Records::default();
+    records.add(commit);
+    let only = |mut column: Vec<Option<Bytes>>| Value::Bytes(column.pop().flatten());
+    let values = [
+        Value::text(commit.run.as_str()),
+        Value::Bytes(Some(incarnation(commit.fence.incarnation))),
+        Value::position(commit.fence.epoch),
+        Value::Bytes(Some(token(commit.fence.token))),
+        Value::Bytes(Some(op(commit))),
+        Value::position(commit.expect),
+        Value::int(extension(commit, inner.capabilities.limits.min_ttl)),
+        Value::flag(commit.advances),
+        only(records.kinds),
+        only(records.sums),
+        only(records.bodies),
+    ];
+    let call = Call { sql: &inner.statements.append_one, values: &values, writes: true, once: false };
+    let rows = inner.link.call(&call).await?;
+    let Some(cursor) = Columns::new(rows.first().ok_or_else(nonsense)?).option_int()? else {
+        return Ok(None);
+    };
+    let cursor = u64::try_from(cursor).map_err(|_| nonsense())?;
+    Ok(Some(appended(inner, commit, cursor)))
+}
+
+/// What a plain commit that holds has come to.
+fn appended(inner: &Inner, commit: &Commit, cursor: u64) -> Committed {
+    let committed = Committed { version: commit.expect + 1, cursor, replayed: false };
+    inner.acknowledged(commit, &committed);
+    committed
+}
+
 /// Plain commits in the order of their runs' ids: the answers to those that hold.
 async fn append(inner: &Inner, commits: &[&Commit]) -> Result<Vec<Option<Committed>>> {
     let min_ttl = inner.capabilities.limits.min_ttl;
@@ -119,11 +157,10 @@ async fn append(inner: &Inner, commits: &[&Commit]) -> Result<Vec<Option<Committ
         places.extend((1..).take(commit.records.len()));
     }
     let ints = |of: &dyn Fn(&Commit) -> i64| Value::Ints(commits.iter().map(|commit| of(commit)).collect());
-    let many = |of: &dyn Fn(&Commit) -> bytes::Bytes| {
-        Value::Many(commits.iter().map(|commit| Some(of(commit))).collect())
-    };
+    let many =
+        |of: &dyn Fn(&Commit) -> Bytes| Value::Many(commits.iter().map(|commit| Some(of(commit))).collect());
     let values = [
-        many(&|commit| bytes::Bytes::copy_from_slice(commit.run.as_str().as_bytes())),
+        many(&|commit| Bytes::copy_from_slice(commit.run.as_str().as_bytes())),
         many(&|commit| incarnation(commit.fence.incarnation)),
         ints(&|commit| position(commit.fence.epoch)),
         many(&|commit| token(commit.fence.token)),
@@ -147,9 +184,7 @@ async fn append(inner: &Inner, commits: &[&Commit]) -> Result<Vec<Option<Committ
         let index = usize::try_from(columns.int()?).ok().and_then(|place| place.checked_sub(1));
         let (index, cursor) =
             (index.filter(|index| *index < commits.len()).ok_or_else(nonsense)?, columns.unsigned()?);
-        let committed = Committed { version: commits[index].expect + 1, cursor, replayed: false };
-        inner.acknowledged(commits[index], &committed);
-        answers[index] = Some(committed);
+        answers[index] = Some(appended(inner, commits[index], cursor));
     }
     Ok(answers)
 }

@@ -18,7 +18,9 @@ use crate::{
     value::Value,
 };
 
-/// How many candidates are looked at in a trip when nothing else is asked for, and at most.
+/// How many candidates are looked at in the first trip when nothing else is asked for, in the further ones, and at most.
+/// Whoever wants only the first runs does not wait for many.
+const FIRST_PAGE: u32 = 64;
 const PAGE: u32 = 256;
 const LARGEST_PAGE: u32 = 4096;
 
@@ -71,7 +73,8 @@ impl Listing {
             Some(cut) => cut,
             None => *self.cut.insert(read::clock(&self.inner).await?),
         };
-        let size = self.query.page.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
+        let usual = if self.last.is_none() { FIRST_PAGE } else { PAGE };
+        let size = self.query.page.unwrap_or(usual).clamp(1, LARGEST_PAGE);
         let (sql, values) = self.statement(cut, size);
         let call = Call { sql: &sql, values: &values, writes: false, once: true };
         let rows = self.inner.link.call(&call).await?;

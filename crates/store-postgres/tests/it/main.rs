@@ -14,3 +14,4 @@ mod support;
 mod tls;
 mod trips;
 mod url;
+mod waited;

@@ -26,6 +26,7 @@ impl Counted {
         let store = world.config_at(&proxy.url()).connections(1).pooler(pooler).connect().await.unwrap();
         let mut driver = Driver::create(&store, "warm").await;
         driver.commit(driver.next().record(record("x"))).await;
+        driver.commit(driver.next().records([record("x"), record("y")])).await;
         driver.commit(driver.next().snapshot(Snapshot::new(0, "state"))).await;
         store.renew(&driver.run, Renew::new(driver.fence, Open::DEFAULT_TTL)).await.unwrap();
         store.send(&driver.run, message()).await.unwrap();
