@@ -8,6 +8,8 @@ mod budget;
 mod example;
 #[cfg(feature = "run")]
 mod examples_kill;
+#[cfg(feature = "run")]
+mod forks;
 mod job;
 mod kill;
 #[cfg(feature = "run")]
