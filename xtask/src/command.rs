@@ -156,11 +156,11 @@ fn wait(child: &mut Child, mut idle: impl FnMut(bool)) -> anyhow::Result<bool> {
     let mut asked = None;
     while !has_ended(child)? {
         if interrupt::requested() && asked.get_or_insert_with(Stopwatch::start).elapsed() > GRACE {
-            interrupt::kill();
+            interrupt::kill(child.id());
         }
         idle(false);
     }
-    interrupt::sweep();
+    interrupt::sweep(child.id());
     let status = child.wait()?;
     idle(true);
     Ok(status.success() && !interrupt::requested())
@@ -237,7 +237,6 @@ mod tests {
         program.run(&Console::new().progress("test")).unwrap()
     }
 
-    // One test: the group that a signal goes to is one per process.
     #[cfg(unix)]
     #[test]
     fn programs_are_run_to_their_end_and_leave_nothing() {

@@ -31,7 +31,7 @@ pub(crate) struct Backend {
     servers: &'static [(&'static str, Kind)],
     /// How many cases are under way at once; `None` is as many as there are processors. Most wait for a server's disk.
     at_once: Option<&'static str>,
-    /// Whether it is run only when it is named: what it needs is large, or all of them together would take over an hour.
+    /// Whether it is run only when it is named: what it needs is large.
     on_request: bool,
 }
 
@@ -63,7 +63,6 @@ pub(crate) const BACKENDS: &[Backend] = &[
         target: "conformance_pgbouncer",
         servers: &[("MILEPOST_TEST_PGBOUNCER_URL", Kind::PgBouncer)],
         at_once: Some("6"),
-        on_request: true,
         ..EMBEDDED
     },
     Backend {
@@ -78,7 +77,6 @@ pub(crate) const BACKENDS: &[Backend] = &[
         target: "conformance_cluster",
         servers: &[("MILEPOST_TEST_REDIS_CLUSTER_URL", Kind::RedisCluster)],
         at_once: Some("4"),
-        on_request: true,
         ..EMBEDDED
     },
     Backend {
@@ -86,7 +84,6 @@ pub(crate) const BACKENDS: &[Backend] = &[
         package: "milepost-store-s3",
         features: "s3",
         servers: &[("MILEPOST_TEST_S3_URL", Kind::S3)],
-        on_request: true,
         ..EMBEDDED
     },
     Backend {
@@ -94,7 +91,6 @@ pub(crate) const BACKENDS: &[Backend] = &[
         package: "milepost-store-s3",
         target: "conformance_folder",
         at_once: Some("3"),
-        on_request: true,
         ..EMBEDDED
     },
     Backend {

@@ -1,7 +1,7 @@
 //! What a person or the CI sees. Results go to standard output, progress to standard error.
 
-use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -49,7 +49,7 @@ impl Console {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        Progress { name: name.to_owned(), bar, watch: Stopwatch::start(), told: Cell::new(Duration::ZERO) }
+        Progress { name: name.to_owned(), bar, watch: Stopwatch::start(), told: Mutex::default() }
     }
 }
 
@@ -59,11 +59,11 @@ pub(crate) struct Progress {
     name: String,
     bar: Option<ProgressBar>,
     watch: Stopwatch,
-    told: Cell<Duration>,
+    told: Mutex<Duration>,
 }
 
 impl Progress {
-    /// Called a few times a second with the newest line of output.
+    /// Called a few times a second with the newest line of output, by whatever runs.
     pub(crate) fn tick(&self, newest: &str) {
         let newest = newest.trim();
         if let Some(bar) = &self.bar {
@@ -71,8 +71,9 @@ impl Progress {
             return;
         }
         let elapsed = self.watch.elapsed();
-        if elapsed >= self.told.get() + HEARTBEAT {
-            self.told.set(elapsed);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if elapsed >= *told + HEARTBEAT {
+            *told = elapsed;
             let _ = writeln!(io::stderr().lock(), "   {} runs, {}: {newest}", self.name, Pretty(elapsed));
         }
     }

@@ -1,15 +1,17 @@
-//! Ctrl-C and SIGTERM: the running program's whole process group is told, waited for, and nothing new is started.
+//! Ctrl-C and SIGTERM: the whole process group of each running program is told, waited for, and nothing new is started.
 //!
-//! Every program gets a process group of its own, named by its process id. The group is signalled only while its leader
+//! Every program gets a process group of its own, named by its process id. A group is signalled only while its leader
 //! has not been reaped, so the number cannot have gone to somebody else's processes.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 
 static REQUESTS: AtomicUsize = AtomicUsize::new(0);
-static RUNNING: Mutex<Option<u32>> = Mutex::new(None);
+/// The leaders of the groups.
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
 /// After this many requests the group is killed, not asked.
 const PATIENCE: usize = 3;
@@ -18,8 +20,8 @@ const PATIENCE: usize = 3;
 pub(crate) fn install() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
         let requests = REQUESTS.fetch_add(1, Ordering::SeqCst) + 1;
-        if let Some(leader) = *running() {
-            signal_group(leader, requests >= PATIENCE);
+        for leader in &*running() {
+            signal_group(*leader, requests >= PATIENCE);
         }
     })
     .context("cannot listen for Ctrl-C")
@@ -30,29 +32,29 @@ pub(crate) fn requested() -> bool {
     REQUESTS.load(Ordering::SeqCst) > 0
 }
 
-/// Names the leader of the group that a signal goes to, and passes on a request that came just before.
+/// Names the leader of a group that a signal goes to, and passes on a request that came just before.
 pub(crate) fn watch(leader: u32) {
-    *running() = Some(leader);
+    running().insert(leader);
     if requested() {
         signal_group(leader, false);
     }
 }
 
 /// Kills what the ended leader left behind in its group, and forgets the group. To be called before it is reaped.
-pub(crate) fn sweep() {
-    if let Some(leader) = running().take() {
+pub(crate) fn sweep(leader: u32) {
+    if running().remove(&leader) {
         signal_group(leader, true);
     }
 }
 
-/// Kills the group that is running now; its leader is still to be reaped.
-pub(crate) fn kill() {
-    if let Some(leader) = *running() {
+/// Kills the group of a leader, which is still to be reaped.
+pub(crate) fn kill(leader: u32) {
+    if running().contains(&leader) {
         signal_group(leader, true);
     }
 }
 
-fn running() -> MutexGuard<'static, Option<u32>> {
+fn running() -> MutexGuard<'static, BTreeSet<u32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

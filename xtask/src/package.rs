@@ -1,66 +1,85 @@
-//! `cargo package` for every crate that is published, all at once: cargo then resolves what the crates need of each
-//! other from the packages that it just made, so that nothing has to be on a registry yet.
+//! The crates as they would be uploaded: packaged, unpacked again side by side, and compiled from that.
+//!
+//! The packages become the members of one workspace, each in the place of what a registry would have under its name, so
+//! nothing has to be on one yet. They use what the steps before have built of other crates: `cargo package` would build
+//! those for each package anew.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use crate::command::Program;
-use crate::workspace::Workspace;
+use crate::workspace::{Package, Workspace};
 
-/// Packages the publishable members and, if asked, builds each from its package.
+/// Packages the publishable members.
+pub(crate) fn pack(workspace: &Workspace) -> Program {
+    let program = Program::cargo(&workspace.root, ["package", "--workspace", "--allow-dirty", "--no-verify"]);
+    let private = workspace.packages().filter(|package| !package.is_published());
+    private.fold(program, |program, package| program.arg("--exclude").arg(&package.name))
+}
+
+/// Unpacks what [`pack`] made; these programs are to be run then, in this order.
 ///
 /// # Errors
 ///
-/// When what an earlier run has left cannot be removed.
-pub(crate) fn program(workspace: &Workspace, verify: bool) -> anyhow::Result<Program> {
-    forget_earlier_packages(workspace)?;
-    let program = Program::cargo(&workspace.root, ["package", "--workspace", "--allow-dirty"]);
-    let program = workspace
-        .packages()
-        .filter(|package| !package.is_published())
-        .fold(program, |program, package| program.arg("--exclude").arg(&package.name));
-    Ok(program.args((!verify).then_some("--no-verify")))
+/// When the folder cannot be emptied, or written.
+pub(crate) fn compile(workspace: &Workspace) -> anyhow::Result<Vec<Program>> {
+    let folder = workspace.fresh_folder("packages")?;
+    let made = workspace.target_directory.join("package");
+    let published: Vec<_> = workspace.packages().filter(|package| package.is_published()).collect();
+    let unpack = |package: &&Package| {
+        let file = made.join(format!("{}.crate", directory(package)));
+        Program::other(&folder, "tar", ["-xzf"]).arg(file)
+    };
+    let mut programs: Vec<_> = published.iter().map(unpack).collect();
+
+    let root = workspace.read("Cargo.toml")?;
+    let lock = workspace.read("Cargo.lock")?;
+    fs::write(folder.join("Cargo.toml"), manifest(&published, &root)).context("cannot write the manifest")?;
+    fs::write(folder.join("Cargo.lock"), lock).context("cannot write the versions")?;
+    let check = Program::cargo(&folder, ["check", "--workspace", "--all-features", "--target-dir"]);
+    programs.push(check.arg(&workspace.target_directory));
+    Ok(programs)
 }
 
-/// To cargo a version of a package never changes: once unpacked or built, it is not looked at again. Ours do change until
-/// they are released, so what an earlier run has left would be taken in place of what they are now.
-fn forget_earlier_packages(workspace: &Workspace) -> anyhow::Result<()> {
-    let packages = || workspace.packages().filter(|package| package.is_published());
-    let sources = cargo_home().map(|home| home.join("registry/src")).unwrap_or_default();
-    // The folder of a registry is named by its host; the one that cargo makes of the packages has none.
-    for registry in folders(&sources).filter(|registry| begins_with(registry, "-")) {
-        for package in packages() {
-            remove(&registry.join(format!("{}-{}", package.name, package.version)))?;
+/// The folder that a package unpacks to, and what its file is named by.
+fn directory(package: &Package) -> String {
+    format!("{}-{}", package.name, package.version)
+}
+
+/// Of the workspace that the packages make. It has our profiles: with others, all crates would be compiled anew.
+fn manifest(published: &[&Package], root: &str) -> String {
+    let members: Vec<_> = published.iter().map(|package| format!("{:?}", directory(package))).collect();
+    let patches: String = published
+        .iter()
+        .map(|package| format!("{} = {{ path = {:?} }}\n", package.name, directory(package)))
+        .collect();
+    let members = members.join(", ");
+    let profiles = profiles(root);
+    format!(
+        "[workspace]\nresolver = \"3\"\nmembers = [{members}]\n\n[patch.crates-io]\n{patches}\n{profiles}"
+    )
+}
+
+/// The sections of a manifest that are about profiles.
+fn profiles(manifest: &str) -> String {
+    let mut wanted = false;
+    let lines = manifest.lines().filter(|line| {
+        if line.starts_with('[') {
+            wanted = line.starts_with("[profile.");
         }
+        wanted
+    });
+    lines.fold(String::new(), |text, line| text + line + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_manifest_the_profiles_are_taken() {
+        let text = "[workspace]\nmembers = []\n\n[profile.dev]\ndebug = 0\n\n[features]\na = []\n[profile.release]\nlto = true\n";
+        assert_eq!(profiles(text), "[profile.dev]\ndebug = 0\n\n[profile.release]\nlto = true\n");
     }
-    for built in folders(&workspace.target_directory.join("debug/.fingerprint")) {
-        if packages().any(|package| begins_with(&built, &format!("{}-", package.name))) {
-            remove(&built)?;
-        }
-    }
-    Ok(())
-}
-
-fn begins_with(path: &Path, start: &str) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(start.as_bytes()))
-}
-
-fn remove(folder: &Path) -> anyhow::Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-    }
-    Ok(())
-}
-
-/// As cargo finds it.
-fn cargo_home() -> Option<PathBuf> {
-    let named = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    named.or_else(|| Some(std::env::home_dir()?.join(".cargo")))
-}
-
-/// What stands in a folder, if it is there.
-fn folders(path: &Path) -> impl Iterator<Item = PathBuf> {
-    fs::read_dir(path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use milepost_servers::scratch_folder;
 
 use crate::conformance::Backend;
 use crate::console::Console;
@@ -55,7 +56,8 @@ pub(crate) fn run(console: &Console, args: &Args) -> anyhow::Result<bool> {
     let folder = workspace.fresh_folder("test-all")?;
     let watch = Stopwatch::start();
     let servers = Servers::default();
-    let scope = Scope { quick: args.quick, backends: &backends, servers: &servers };
+    let scratch = scratch_folder()?;
+    let scope = Scope { quick: args.quick, backends: &backends, servers: &servers, scratch: scratch.path() };
     let mut all = Vec::new();
     for step in steps {
         if interrupt::requested() {

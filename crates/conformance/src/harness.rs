@@ -214,6 +214,39 @@ impl Harness {
         self
     }
 
+    /// Removes what a scope has stored, once its case is over, however that ended: for a server that is there for others
+    /// too, or gets slower by what lies around. Its handles are closed by then, unless the case failed. An error fails
+    /// the case.
+    ///
+    /// ```
+    /// # use std::{collections::BTreeMap, sync::{Arc, Mutex}};
+    /// # use milepost_conformance::{check, harness};
+    /// # use milepost_store_memory::MemoryStore as Acme;
+    /// /// Stands for the server: what is in it by the name of a scope.
+    /// #[derive(Clone, Default)]
+    /// struct Server(Arc<Mutex<BTreeMap<String, Acme>>>);
+    ///
+    /// let server = Server::default();
+    /// let other = server.clone();
+    /// let acme = harness("acme", move |scope| {
+    ///     let acme = server.0.lock().unwrap().entry(scope.name().to_owned()).or_default().handle();
+    ///     async move { Ok(acme) }
+    /// })
+    /// .with_teardown(move |scope| {
+    ///     other.0.lock().unwrap().remove(scope.name());
+    ///     async { Ok(()) }
+    /// });
+    /// assert!(check(&acme, "open/begun-but-empty-is-known").is_passed());
+    /// ```
+    pub fn with_teardown<F, Removed>(mut self, remove: F) -> Self
+    where
+        F: Fn(Scope) -> Removed + Send + Sync + 'static,
+        Removed: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.hooks.teardown = Some(Call::new(remove));
+        self
+    }
+
     /// Says that the backend has no server: the cases that kill one do not apply, and nothing stays unproven by that.
     pub fn embedded(mut self) -> Self {
         self.hooks.embedded = true;
@@ -297,6 +330,17 @@ impl Harness {
     pub(crate) async fn advance(&self, scope: &Scope, duration: Duration) -> Result<()> {
         scope.clock().advance(duration);
         self.tell_clock(scope).await
+    }
+
+    /// Removes what a scope and those beside it have stored, as far as the harness knows how to.
+    pub(crate) async fn tear_down(&self, scope: &Scope) -> Result<()> {
+        let Some(teardown) = &self.hooks.teardown else { return Ok(()) };
+        for scope in scope.beside().into_iter().chain([scope.clone()]) {
+            if scope.begun().initialized() {
+                teardown.ask(scope).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn tell_clock(&self, scope: &Scope) -> Result<()> {

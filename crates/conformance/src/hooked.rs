@@ -85,7 +85,7 @@ impl Context {
 
     /// A fresh scope that nobody has connected to.
     pub(crate) fn elsewhere(&self) -> Scope {
-        Scope::fresh()
+        self.scope.another()
     }
 
     /// Words that nobody must be shown.

@@ -153,6 +153,8 @@ pub(crate) struct Hooks {
     pub(crate) removal: Option<Call<(Scope, Part), ()>>,
     /// How to kill it, and how to start it again.
     pub(crate) server: Option<(Call<Scope, ()>, Call<Scope, ()>)>,
+    /// How to remove what a scope has left.
+    pub(crate) teardown: Option<Call<Scope, ()>>,
     /// There is no server that could be killed.
     pub(crate) embedded: bool,
     /// Words that nobody must be shown.

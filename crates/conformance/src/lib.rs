@@ -60,6 +60,8 @@
 //! | the server | [`Harness::with_server`] | kills it under load and starts it again |
 //! | a secret | [`Harness::with_secret`] | looks for it in what is shown |
 //!
+//! Besides, [`Harness::with_teardown`] removes what a case has stored on a server that others use, too.
+//!
 //! # Twice
 //!
 //! Each case is tried a second time with a re-open between any two operations of a handle: `reopened/open/…`. Whatever a

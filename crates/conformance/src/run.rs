@@ -43,9 +43,9 @@ pub(crate) fn runtime() -> &'static Runtime {
 ///
 /// Why it cannot be reached, in one text.
 pub(crate) fn probe(harness: &Harness) -> Result<Offered, String> {
-    let owned = harness.clone();
+    let (owned, scope) = (harness.clone(), Scope::fresh());
+    let place = scope.clone();
     let asked = caught(harness, async move {
-        let scope = Scope::fresh();
         let (store, other) = (owned.connect(&scope).await?, owned.connect(&scope).await?);
         let capabilities = store.capabilities();
         store.close().await?;
@@ -55,6 +55,7 @@ pub(crate) fn probe(harness: &Harness) -> Result<Offered, String> {
         other.close().await?;
         Ok(Offered { capabilities, closes_alone })
     });
+    let asked = asked.and_then(|offered| tear_down(harness, place).map(|()| offered));
     asked.map_err(|why| format!("{} cannot be tried at all\n{why}", harness.name()))
 }
 
@@ -79,14 +80,16 @@ fn attempt(harness: &Harness, trial: Trial, offered: Offered) -> Result<(), Stri
     let Trial { case, mode } = trial;
     let seed = seed_of(case.id());
     let (owned, steps) = (harness.clone(), journal.clone());
+    let scope = if case.wants_own_server() { Scope::with_own_server() } else { Scope::fresh() };
+    let place = scope.clone();
     let tried = caught(harness, async move {
-        let scope = if case.wants_own_server() { Scope::with_own_server() } else { Scope::fresh() };
         let context = Context::connect(&owned, scope, mode, offered, seed, steps).await?;
         let verdict = (case.run)(&context).await;
         let closed = context.close().await;
         verdict.and(closed)
     });
-    tried.map_err(|why| {
+    let removed = tear_down(harness, place);
+    tried.and(removed).map_err(|why| {
         let contract = case.doc();
         let way = match mode {
             Mode::Plain => "",
@@ -97,6 +100,13 @@ fn attempt(harness: &Harness, trial: Trial, offered: Offered) -> Result<(), Stri
             "contract:   {contract}\n{way}{why}\nreplay:     {replay}\nwhat was done (seed {seed:#018x}):\n{journal}"
         )
     })
+}
+
+/// Removes what a scope has left, whatever became of its case.
+fn tear_down(harness: &Harness, scope: Scope) -> Result<(), String> {
+    let owned = harness.clone();
+    caught(harness, async move { Ok(owned.tear_down(&scope).await?) })
+        .map_err(|why| format!("what the case has stored cannot be removed\n{why}"))
 }
 
 /// Runs `work` on the kit's runtime, for as long as a case may take, and turns every failure into a text.

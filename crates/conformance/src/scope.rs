@@ -27,6 +27,8 @@ struct World {
     slots: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
     own_server: bool,
     begun: OnceCell<()>,
+    /// The other scopes of the same case.
+    beside: Mutex<Vec<Scope>>,
 }
 
 #[derive(Debug)]
@@ -78,6 +80,7 @@ impl Scope {
             slots: Mutex::new(HashMap::new()),
             own_server,
             begun: OnceCell::new(),
+            beside: Mutex::default(),
         }))
     }
 
@@ -97,7 +100,20 @@ impl Scope {
             slots: Mutex::new(HashMap::new()),
             own_server,
             begun: OnceCell::new_with(Some(())),
+            beside: Mutex::default(),
         }))
+    }
+
+    /// A fresh one of the same case.
+    pub(crate) fn another(&self) -> Self {
+        let another = Self::fresh();
+        self.0.beside.lock().unwrap_or_else(PoisonError::into_inner).push(another.clone());
+        another
+    }
+
+    /// Those that [`Scope::another`] gave.
+    pub(crate) fn beside(&self) -> Vec<Self> {
+        self.0.beside.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Set once something has connected to this scope.

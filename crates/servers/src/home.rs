@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::Context;
 use tempfile::TempDir;
 
+use crate::scratch::scratch;
+
 /// Reads what is to be watched, a line each, to the end of its input; then kills those processes and their children and
 /// removes the folder. `leave` ends it without either.
 const WATCHDOG: &str = r#"
@@ -67,8 +69,8 @@ impl Left {
 impl Home {
     /// A fresh one for a server of this name.
     pub(crate) fn new(name: &str) -> anyhow::Result<Self> {
-        let folder =
-            TempDir::with_prefix(format!("milepost-{name}-")).context("cannot make a temporary folder")?;
+        let folder = TempDir::with_prefix_in(format!("milepost-{name}-"), scratch())
+            .context("cannot make a temporary folder")?;
         let path = folder.path().to_owned();
         let mut command = Command::new("sh");
         command.args(["-c", WATCHDOG, "watchdog"]).arg(&path).current_dir("/");

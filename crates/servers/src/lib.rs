@@ -1,7 +1,7 @@
 //! Real servers for Milepost's tests, and a proxy that stands in front of them and fails on purpose.
 //!
 //! Each server is found on the machine (or installed, when root on a Debian), started as a direct child on a free port
-//! in a temporary folder, and answers before its constructor returns:
+//! in a temporary folder (of [`scratch`]), and answers before its constructor returns:
 //!
 //! ```no_run
 //! use milepost_servers::{Postgres, Server};
@@ -64,6 +64,7 @@ mod redis;
 mod redis_cluster;
 mod redis_sentinel;
 mod run;
+mod scratch;
 mod tools;
 mod valkey;
 mod wait;
@@ -82,3 +83,4 @@ pub use radosgw::Radosgw;
 pub use redis::{Redis, RedisOptions};
 pub use redis_cluster::RedisCluster;
 pub use redis_sentinel::RedisSentinel;
+pub use scratch::{scratch, scratch_folder};

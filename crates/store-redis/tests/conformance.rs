@@ -23,6 +23,7 @@ fn main() -> std::process::ExitCode {
         .with_flip(parts::flip)
         .with_removal(parts::remove)
         .with_server(world::kill, world::restart)
+        .with_teardown(parts::clear)
         .with_secret(world::SECRET)
         .with_tuning(tuning);
     world::with_shared_server(|| milepost_conformance::main(redis))

@@ -17,19 +17,24 @@ pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<Tally> {
     Ok(sum)
 }
 
+/// So many backends at once: of two, one mostly waits for its server.
+const AT_ONCE: usize = 2;
+
 /// The kit on these backends. A server that cannot be had fails its backend and leaves the others to be tried.
 fn on(context: &mut Context<'_>, backends: &[&Backend]) -> anyhow::Result<Tally> {
     let mut sum = Tally::default();
     let programs = Programs::build(context.workspace, backends, |build| context.succeeds(build))?;
+    let mut ready = Vec::new();
     for backend in backends {
-        sum += match backend.program(context.workspace, &programs, context.folder, context.servers) {
-            Ok(program) => context.counted(program, conformance::tally)?,
+        match backend.program(context.workspace, &programs, context.folder, context.servers) {
+            Ok(program) => ready.push(context.with_scratch(program)),
             Err(error) => {
                 context.problem(format!("{}: {error:#}", backend.name));
-                Tally::check(false)
+                sum += Tally::check(false);
             }
-        };
+        }
     }
+    sum += context.counted_beside(ready, AT_ONCE, conformance::tally)?;
     Ok(sum)
 }
 

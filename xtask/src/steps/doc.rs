@@ -7,6 +7,7 @@ use crate::tally::Tally;
 /// The doc tests, and one more for the documentation itself.
 pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<Tally> {
     let tests = context.cargo(&["test", "--doc", "--workspace", "--all-features", "--no-fail-fast"]);
+    let tests = context.with_scratch(tests);
     let mut tally = context.counted(tests, |ran| Tally::of_tests(summary::libtest(&ran.output), ran.ok))?;
     let pages = context
         .cargo(&["doc", "--workspace", "--all-features", "--no-deps"])

@@ -7,9 +7,13 @@ mod simple;
 mod test;
 mod toolchain;
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use crate::command::{Program, Ran};
 use crate::conformance::Backend;
@@ -43,7 +47,7 @@ pub(crate) const ALL: &[Step] = &[
     Step { name: "matrix", about: "the README says what the kit found", run: conformance::matrix },
     Step {
         name: "package",
-        about: "every crate packages, and builds from its package",
+        about: "every crate packages, and compiles from its package",
         run: simple::package,
     },
 ];
@@ -58,6 +62,7 @@ pub(crate) struct Context<'a> {
     pub(crate) quick: bool,
     pub(crate) backends: &'a [&'static Backend],
     pub(crate) servers: &'a Servers,
+    scratch: &'a Path,
     findings: Findings,
 }
 
@@ -67,6 +72,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) quick: bool,
     pub(crate) backends: &'a [&'static Backend],
     pub(crate) servers: &'a Servers,
+    /// Where tests leave what they leave.
+    pub(crate) scratch: &'a Path,
 }
 
 /// What is shown of a step that failed.
@@ -86,8 +93,9 @@ impl<'a> Context<'a> {
         log: &'a Path,
         scope: &Scope<'a>,
     ) -> Self {
-        let Scope { quick, backends, servers } = *scope;
-        Self { workspace, progress, folder, log, quick, backends, servers, findings: Findings::default() }
+        let Scope { quick, backends, servers, scratch } = *scope;
+        let findings = Findings::default();
+        Self { workspace, progress, folder, log, quick, backends, servers, scratch, findings }
     }
 
     /// Notes what is wrong.
@@ -109,6 +117,11 @@ impl<'a> Context<'a> {
         Program::cargo(&self.workspace.root, args)
     }
 
+    /// The same program, with its temporary files where they are quick and go in the end.
+    pub(crate) fn with_scratch(&self, program: Program) -> Program {
+        program.env("TMPDIR", self.scratch)
+    }
+
     /// Runs a program, logs its output, and has the caller count what is in it.
     pub(crate) fn counted(
         &mut self,
@@ -116,6 +129,28 @@ impl<'a> Context<'a> {
         count: impl FnOnce(&Ran) -> (Tally, Option<&'static str>),
     ) -> anyhow::Result<Tally> {
         let ran = program.run(self.progress)?;
+        self.count(ran, count)
+    }
+
+    /// The same for programs of which so many run beside each other, in their order.
+    pub(crate) fn counted_beside(
+        &mut self,
+        programs: Vec<Program>,
+        at_once: usize,
+        count: impl Fn(&Ran) -> (Tally, Option<&'static str>),
+    ) -> anyhow::Result<Tally> {
+        let mut sum = Tally::default();
+        for ran in beside(programs, at_once, self.progress) {
+            sum += self.count(ran?, &count)?;
+        }
+        Ok(sum)
+    }
+
+    fn count(
+        &mut self,
+        ran: Ran,
+        count: impl FnOnce(&Ran) -> (Tally, Option<&'static str>),
+    ) -> anyhow::Result<Tally> {
         let mut log = OpenOptions::new().create(true).append(true).open(self.log)?;
         write!(log, "$ {}\n{}\n", ran.line, ran.output)?;
         let (tally, problem) = count(&ran);
@@ -131,5 +166,47 @@ impl<'a> Context<'a> {
     /// Runs a program that only succeeds or fails.
     pub(crate) fn succeeds(&mut self, program: Program) -> anyhow::Result<bool> {
         Ok(self.counted(program, |ran| (Tally::check(ran.ok), None))?.ok())
+    }
+}
+
+/// Runs the programs, so many at once, each begun in its turn; what came of them stands in their order.
+fn beside(programs: Vec<Program>, at_once: usize, progress: &Progress) -> Vec<anyhow::Result<Ran>> {
+    let waiting = Mutex::new(programs.into_iter().enumerate());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((turn, program)) = next() {
+            done.push((turn, program.run(progress)));
+        }
+        done
+    };
+    let done: BTreeMap<_, _> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(work)).collect();
+        let joined =
+            workers.into_iter().flat_map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        joined.collect()
+    });
+    done.into_values().collect()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::console::Console;
+
+    #[test]
+    fn programs_run_beside_each_other_and_answer_in_their_order() {
+        // The first one waits for what the second one writes.
+        let folder = tempfile::tempdir().unwrap();
+        let sh = |script: &str| Program::other(folder.path(), "sh", ["-c", script]);
+        let programs = vec![
+            sh("while ! test -e there; do sleep 0.01; done; echo one"),
+            sh("touch there; echo two"),
+            sh("exit 3"),
+        ];
+        let ran: Vec<_> =
+            beside(programs, 2, &Console::new().progress("test")).into_iter().map(Result::unwrap).collect();
+        let seen: Vec<_> = ran.iter().map(|ran| (ran.ok, ran.output.trim())).collect();
+        assert_eq!(seen, [(true, "one"), (true, "two"), (false, "")]);
     }
 }

@@ -23,8 +23,13 @@ pub(super) fn examples(context: &mut Context<'_>) -> anyhow::Result<Tally> {
 
 /// Every published crate as it would be uploaded.
 pub(super) fn package(context: &mut Context<'_>) -> anyhow::Result<Tally> {
-    let program = package::program(context.workspace, !context.quick)?;
-    Ok(Tally::check(context.succeeds(program)?))
+    let mut ok = context.succeeds(package::pack(context.workspace))?;
+    if ok && !context.quick {
+        for program in package::compile(context.workspace)? {
+            ok = ok && context.succeeds(program)?;
+        }
+    }
+    Ok(Tally::check(ok))
 }
 
 /// Looks into every file that is, or would be, under version control.

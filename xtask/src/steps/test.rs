@@ -24,5 +24,6 @@ pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<Tally> {
     for (name, url) in conformance::shared_environment(context.servers)? {
         program = program.secret(name, url);
     }
+    let program = context.with_scratch(program);
     context.counted(program, |ran| Tally::of_tests(summary::nextest(&ran.output), ran.ok))
 }

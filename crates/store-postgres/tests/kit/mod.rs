@@ -123,6 +123,16 @@ async fn with_server(scope: Scope, way: Way, act: fn(&Postgres) -> anyhow::Resul
     tokio::task::spawn_blocking(move || act(&server)).await.map_err(failed)?.map_err(setup)
 }
 
+/// Removes a scope's schema: the server looks through the functions of one name in all schemas that there are. A server of the
+/// scope's own goes by itself.
+async fn remove(scope: Scope, way: Way) -> Result<()> {
+    if scope.own_server() {
+        return Ok(());
+    }
+    let sql = format!("SET LOCAL lock_timeout = '20s'; DROP SCHEMA IF EXISTS {} CASCADE", scope.name());
+    beside(&scope, way, sql).await.map(drop)
+}
+
 /// Restarts a scope's server, and waits until it is reached: a pooler looks for it only now and then.
 async fn restart(scope: Scope, way: Way) -> Result<()> {
     with_server(scope.clone(), way, |server| server.restart()).await?;
@@ -157,5 +167,6 @@ pub(crate) fn backend(name: &'static str, way: Way) -> Harness {
             move |scope| with_server(scope, way, |server| server.kill()),
             move |scope| restart(scope, way),
         )
+        .with_teardown(move |scope| remove(scope, way))
         .with_secret(SECRET)
 }

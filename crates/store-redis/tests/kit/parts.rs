@@ -164,3 +164,20 @@ pub(crate) async fn remove(scope: Scope, part: Part) -> Result<()> {
     };
     beside.ask::<Value>(&command).map(drop)
 }
+
+/// Removes every key of a scope, whose name has nothing that means anything in a pattern. A server of the scope's own goes by
+/// itself.
+pub(crate) async fn clear(scope: Scope) -> Result<()> {
+    if scope.own_server() {
+        return Ok(());
+    }
+    let pattern = format!("*{}*", scope.name());
+    for connection in &mut Beside::new(&scope)?.0 {
+        let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg(&pattern).query(connection).map_err(failed)?;
+        // One by one: on a cluster a command has keys of one slot.
+        let mut all = redis::pipe();
+        keys.iter().for_each(|key| _ = all.unlink(key).ignore());
+        all.query::<()>(connection).map_err(failed)?;
+    }
+    Ok(())
+}

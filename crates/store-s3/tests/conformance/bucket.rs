@@ -58,6 +58,18 @@ async fn parts(url: String, scope: Scope, run: RunId) -> Result<Vec<Part>> {
     Ok(run::parts(found.into_iter().map(|object| (object.location.to_string(), object.size)).collect()))
 }
 
+/// Removes the objects of a scope. A server of its own goes by itself.
+async fn clear(url: fn(&Scope) -> Result<String>, scope: Scope) -> Result<()> {
+    use futures_util::{StreamExt, TryStreamExt};
+
+    if scope.own_server() {
+        return Ok(());
+    }
+    let bucket = raw(&url(&scope)?)?;
+    let found = bucket.list(Some(&Path::from(scope.name()))).map_ok(|object| object.location).boxed();
+    bucket.delete_stream(found).try_for_each(|_| async { Ok(()) }).await.map_err(failed)
+}
+
 /// With the hooks that look at a bucket and change it; `url` gives that of a scope.
 pub(crate) fn hooked(harness: Harness, url: fn(&Scope) -> Result<String>) -> Harness {
     harness
@@ -74,6 +86,7 @@ pub(crate) fn hooked(harness: Harness, url: fn(&Scope) -> Result<String>) -> Har
         .with_removal(move |scope, part| async move {
             raw(&url(&scope)?)?.delete(&Path::from(part.name)).await.map_err(failed)
         })
+        .with_teardown(move |scope| clear(url, scope))
         .with_tuning(patient())
 }
 

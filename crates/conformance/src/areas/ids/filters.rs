@@ -16,11 +16,11 @@ cases! { ids:
     odd_filters_that_match_nothing [List],
 }
 
-/// Every odd text, the empty one, and one with a NUL.
-fn texts() -> Vec<&'static str> {
+/// Every odd text, the empty one, and one with a NUL. Re-opened, a third of them: a handle keeps nothing of a filter.
+fn texts(ctx: &Context) -> Vec<&'static str> {
     let more = ["", "\0", "a\0b", "a\0"];
     let texts: BTreeSet<_> = ODD.iter().chain(ALIKE.iter().copied().flatten()).copied().chain(more).collect();
-    texts.into_iter().collect()
+    texts.into_iter().step_by(if ctx.is_reopened() { 3 } else { 1 }).collect()
 }
 
 /// Creates the run of a number that is this.
@@ -32,7 +32,7 @@ async fn create(ctx: &Context, number: usize, info: RunInfo) -> Verdict<RunId> {
 
 async fn odd_names_find_their_run(ctx: &Context) -> Verdict {
     let mut runs = Vec::new();
-    for (number, name) in texts().into_iter().enumerate() {
+    for (number, name) in texts(ctx).into_iter().enumerate() {
         runs.push((name, create(ctx, number, RunInfo::named(name)).await?));
     }
     for (name, run) in &runs {
@@ -42,7 +42,7 @@ async fn odd_names_find_their_run(ctx: &Context) -> Verdict {
 }
 
 async fn odd_labels_find_their_run(ctx: &Context) -> Verdict {
-    let texts = texts();
+    let texts = texts(ctx);
     let mut runs = Vec::new();
     for (number, text) in texts.iter().enumerate() {
         // Each text is the key of one run, the value of it, and the value of the next one's plain label.
@@ -69,7 +69,7 @@ async fn odd_labels_find_their_run(ctx: &Context) -> Verdict {
 
 async fn odd_parents_find_their_children(ctx: &Context) -> Verdict {
     let mut runs = Vec::new();
-    for (number, text) in texts().into_iter().enumerate() {
+    for (number, text) in texts(ctx).into_iter().enumerate() {
         if let Ok(parent) = RunId::new(text) {
             let info = RunInfo::named("case").parent(parent.clone());
             runs.push((parent, create(ctx, number, info).await?));
@@ -84,7 +84,7 @@ async fn odd_parents_find_their_children(ctx: &Context) -> Verdict {
 async fn odd_filters_that_match_nothing(ctx: &Context) -> Verdict {
     let info = RunInfo::named("case").label("key", "value").parent(RunId::new("parent")?);
     let run = create(ctx, 0, info).await?;
-    for text in texts() {
+    for text in texts(ctx) {
         let label = |key: &str, value: &str| vec![(key.to_owned(), value.to_owned())];
         let text = || text.to_owned();
         for query in [
