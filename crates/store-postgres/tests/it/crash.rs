@@ -6,7 +6,7 @@ use futures_util::{TryStreamExt, future::join_all};
 use milepost_core::{Durability, Record, Span, Store};
 use milepost_servers::{Postgres, Server};
 
-use crate::support::{Driver, World, record};
+use crate::support::{Driver, World};
 
 /// The run, and the newest of its records that was acknowledged.
 async fn write_until_killed(mut driver: Driver) -> (Driver, u64) {
