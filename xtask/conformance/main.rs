@@ -5,6 +5,7 @@
 mod places;
 mod postgres;
 mod redis;
+mod s3;
 mod scheme;
 
 use std::process::ExitCode;

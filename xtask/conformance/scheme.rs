@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use anyhow::{Context, bail};
 use milepost::SqliteConfig;
 
-use crate::{postgres, redis};
+use crate::{postgres, redis, s3};
 
 /// What stands before the path of a folder.
 const FILE: &str = "file://";
@@ -85,11 +85,7 @@ impl Scheme {
             Self::Postgres => postgres::remove(urls),
             Self::Redis | Self::RedisCluster => redis::remove(urls),
             Self::File => urls.iter().try_for_each(|url| remove_folder(url)),
-            // Removing whatever lies below a prefix is no request of a store, and not ours to do in somebody's bucket.
-            Self::S3 if urls.is_empty() => Ok(()),
-            Self::S3 => {
-                bail!("the objects below mp_… in the bucket: remove them with the tools of the service")
-            }
+            Self::S3 => s3::remove(urls),
         }
     }
 }

@@ -83,6 +83,7 @@ mod query;
 mod record;
 mod seen;
 mod store;
+mod walk;
 
 pub use bytes::Bytes;
 pub use capability::{Capabilities, Capability, CapabilitySet, Durability, Limits};

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::account::Account;
 use crate::run::run;
+use crate::scratch::scratch;
 use crate::tools::Tools;
 
 const TOOLS: Tools = Tools { programs: &["openssl"], folders: &["/usr/bin"], debian: &["openssl"] };
@@ -44,7 +45,7 @@ impl Certificates {
     /// When there is no openssl, with the command that installs it; what it says.
     pub fn make() -> anyhow::Result<Self> {
         let program = TOOLS.program("openssl")?;
-        let folder = tempfile::tempdir()?;
+        let folder = TempDir::with_prefix_in("milepost-certificates-", scratch())?;
         fs::write(folder.path().join("openssl.cnf"), CONFIGURATION)?;
         let openssl = |arguments: &str| {
             let mut command = Command::new(&program);

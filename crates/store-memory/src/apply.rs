@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use milepost_core::{
-    Capabilities, Clash, Commit, Committed, Cursor, Delete, Digest, Fence, Head, Incarnation, Lease,
-    LeaseChange, Message, Mode, NewMessage, Open, Opened, Outcome, Refusal, Renew, Result, RunId, Sent,
-    Sizes, Takeover, Timestamp, Token, Wake,
+    Capabilities, Commit, Committed, Cursor, Delete, Fence, Incarnation, Lease, LeaseChange, Message,
+    NewMessage, Open, Opened, Refusal, Renew, Result, RunId, Sent, Timestamp, Token, Wake,
 };
 
 use crate::{
     Request,
-    image::{Image, LastCommit, LastOpen, Remembered},
+    image::Image,
+    rules::{self, LastCommit, LastOpen, Remembered, check_fence, extend, lease_end, settle_due},
 };
 
 /// The random bits of an open, drawn beforehand so that [`apply`] is a pure function.
@@ -79,10 +79,6 @@ pub fn apply(
     }
 }
 
-fn lease_end(now: Timestamp, ttl: std::time::Duration, capabilities: &Capabilities) -> Timestamp {
-    now + ttl.max(capabilities.limits.min_ttl)
-}
-
 pub(crate) fn open(
     slot: &mut Option<Image>,
     run: &RunId,
@@ -100,20 +96,10 @@ pub(crate) fn open(
         let created = image.last_open.created;
         return Ok(Opened { fence: image.head.fence, head: image.head(now), created });
     }
-    may_open(&image.head, &open, now)?;
+    rules::may_open(&image.head, &open, image.head.due, now)?;
 
-    let head = &mut image.head;
-    if head.outcome.take().is_some() {
-        head.delete_after = None;
-        head.lapses = 0;
-    } else if head.lease.is_some() {
-        head.lapses += 1;
-    }
-    head.fence = Fence { epoch: head.fence.epoch + 1, token: mint.token, ..head.fence };
-    head.version += 1;
-    head.updated_at = now;
-    head.due = (!head.draft).then_some(lease.until);
-    head.lease = Some(lease);
+    let fence = Fence { epoch: image.head.fence.epoch + 1, token: mint.token, ..image.head.fence };
+    rules::take_over(&mut image.head, fence, lease, now);
     image.wake_after = None;
     image.last_open = LastOpen { id: open.id, version: image.head.version, created: false };
     Ok(Opened { fence: image.head.fence, head: image.head(now), created: false })
@@ -121,38 +107,11 @@ pub(crate) fn open(
 
 /// A run as its first open leaves it.
 fn create(run: &RunId, open: Open, mint: Mint, lease: Lease, now: Timestamp) -> Result<Image> {
-    let (Some(info), Some(manifest)) = (open.info, open.manifest) else {
-        return Err(Refusal::NotFound.into());
-    };
-    if open.mode == Mode::Resume {
-        return Err(Refusal::NotFound.into());
-    }
-    let start = open.origin.as_ref().map_or(0, |origin| origin.cursor);
-    let draft = open.origin.is_some();
+    let (info, manifest) = rules::may_create(&open)?;
+    let info = (info.clone(), manifest);
+    let fence = Fence { incarnation: mint.incarnation, epoch: 1, token: mint.token };
     Ok(Image {
-        head: Head {
-            run: run.clone(),
-            info,
-            manifest,
-            version: 1,
-            cursor: start,
-            first: start + 1,
-            snapshots: Vec::new(),
-            fence: Fence { incarnation: mint.incarnation, epoch: 1, token: mint.token },
-            due: (!draft).then_some(lease.until),
-            lease: Some(lease),
-            lapses: 0,
-            newest_message: 0,
-            note: None,
-            created_at: now,
-            updated_at: now,
-            sizes: Sizes::default(),
-            origin: open.origin,
-            draft,
-            outcome: None,
-            delete_after: None,
-            at: now,
-        },
+        head: rules::created(run.clone(), info, open.origin, (fence, lease), now),
         wake_after: None,
         last_open: LastOpen { id: open.id, version: 1, created: true },
         last_commit: None,
@@ -165,63 +124,16 @@ fn create(run: &RunId, open: Open, mint: Mint, lease: Lease, now: Timestamp) -> 
     })
 }
 
-/// Whether a run that exists may be opened.
-fn may_open(head: &Head, open: &Open, now: Timestamp) -> Result<()> {
-    if open.mode == Mode::Create {
-        return Err(Refusal::AlreadyExists.into());
-    }
-    if let Some(given) = open.manifest.filter(|given| *given != head.manifest) {
-        return Err(Refusal::ManifestMismatch { stored: head.manifest, given }.into());
-    }
-    match &head.outcome {
-        Some(Outcome::Failed { .. }) if open.reopen_failed => return Ok(()),
-        Some(outcome) => return Err(Refusal::Finished { outcome: outcome.clone() }.into()),
-        None => {}
-    }
-    if open.takeover == Takeover::Over(head.fence) || head.due.is_some_and(|due| due <= now) {
-        return Ok(());
-    }
-    let owner = head.lease.as_ref().map(|lease| lease.owner.clone());
-    Err(Refusal::LeaseHeld { owner, expires_in: head.due.map(|due| due.since(now)) }.into())
-}
-
-/// Refuses a write by any fence but the newest, and any by that one once it has been released.
-fn check_fence(head: &Head, fence: Fence) -> Result<()> {
-    let released = head.lease.is_none() && head.outcome.is_none();
-    if fence != head.fence || released {
-        return Err(Refusal::Fenced { current: head.fence }.into());
-    }
-    if let Some(outcome) = &head.outcome {
-        return Err(Refusal::Finished { outcome: outcome.clone() }.into());
-    }
-    Ok(())
-}
-
 pub(crate) fn commit(
     image: &mut Image,
     commit: Commit,
     capabilities: &Capabilities,
     now: Timestamp,
 ) -> Result<Committed> {
-    if commit.fence.incarnation != image.head.fence.incarnation {
-        return Err(Refusal::NotFound.into());
-    }
     let digest = commit.digest();
-    if let Some(last) = image.last_commit.as_ref().filter(|last| last.id == commit.id) {
-        if last.digest != digest {
-            return Err(Refusal::IdReused.into());
-        }
-        if last.fence == commit.fence {
-            return Ok(Committed { version: last.version, cursor: last.cursor, replayed: true });
-        }
-    }
-    check_fence(&image.head, commit.fence)?;
     let history = capabilities.supports_history();
-    if let Some(clash) = clash(image, &commit, history) {
-        return Err(Refusal::Conflict { head: Box::new(image.head(now)), clash }.into());
-    }
-    if let Some(cursor) = duplicate(image, &commit) {
-        return Err(Refusal::Duplicate { cursor }.into());
+    if let Some(replayed) = rules::commit(image, &commit, digest, history, || image.head(now))? {
+        return Ok(replayed);
     }
 
     let (id, fence) = (commit.id, commit.fence);
@@ -229,60 +141,6 @@ pub(crate) fn commit(
     let (version, cursor) = (image.head.version, image.head.cursor);
     image.last_commit = Some(LastCommit { id, digest, fence, version, cursor });
     Ok(Committed { version, cursor, replayed: false })
-}
-
-/// In what the run is not as the commit assumes, if in anything.
-fn clash(image: &Image, commit: &Commit, history: bool) -> Option<Clash> {
-    if commit.expect != image.head.version {
-        return Some(Clash::Version);
-    }
-    if let Some(number) = commit.take.iter().find(|number| !image.messages.contains_key(number)) {
-        return Some(Clash::NotWaiting(*number));
-    }
-    let carried = |name: &Digest| commit.blobs.iter().any(|blob| blob.name == *name);
-    let stored = |name: &Digest| image.blobs.contains_key(name) && !commit.drop_blobs.contains(name);
-    let mut named = commit.records.iter().flat_map(|record| &record.blobs);
-    if let Some(name) = named.find(|name| !carried(name) && !stored(name)) {
-        return Some(Clash::MissingBlob(*name));
-    }
-    let end = image.head.cursor + commit.records.len() as u64;
-    if let Some(snapshot) = commit.snapshot.as_ref().filter(|snapshot| snapshot.cursor > end) {
-        return Some(Clash::SnapshotCursor(snapshot.cursor));
-    }
-    let limit = second_newest(image, commit, history);
-    commit.trim.filter(|through| *through > limit).map(|_| Clash::Trim(limit))
-}
-
-/// Whether a snapshot at `cursor` would shorten a resume; one that would not is dropped.
-fn is_kept(image: &Image, cursor: Cursor, history: bool) -> bool {
-    let newest = image.snapshots.last_key_value().map(|(newest, _)| *newest);
-    cursor + 1 >= image.head.first && (history || newest.is_none_or(|newest| cursor >= newest))
-}
-
-/// The cursor of the second-newest snapshot that is kept with this commit; 0 if there is none.
-fn second_newest(image: &Image, commit: &Commit, history: bool) -> Cursor {
-    let own = commit.snapshot.as_ref().map(|snapshot| snapshot.cursor);
-    let own = own.filter(|cursor| is_kept(image, *cursor, history));
-    let mut kept: Vec<Cursor> = image.snapshots.keys().copied().chain(own).collect();
-    kept.sort_unstable();
-    kept.dedup();
-    kept.iter().rev().nth(1).copied().unwrap_or(0)
-}
-
-/// Where the first record stands whose id the commit repeats.
-fn duplicate(image: &Image, commit: &Commit) -> Option<Cursor> {
-    let ids = || {
-        commit
-            .records
-            .iter()
-            .zip(image.head.cursor + 1..)
-            .filter_map(|(record, at)| Some((record.id.as_ref()?, at)))
-    };
-    if let Some(cursor) = ids().find_map(|(id, _)| image.record_ids.get(id)) {
-        return Some(*cursor);
-    }
-    let mut seen = BTreeMap::new();
-    ids().find_map(|(id, cursor)| seen.insert(id, cursor))
 }
 
 /// Writes a commit that holds.
@@ -336,15 +194,11 @@ fn write_commit(image: &mut Image, commit: Commit, capabilities: &Capabilities, 
         head.outcome = Some(finish.outcome);
         head.lease = None;
     }
-    if head.outcome.is_some() || head.draft {
-        head.due = None;
-    } else if let Some(lease) = &head.lease {
-        head.due = Some(lease.until);
-    }
+    settle_due(head);
 }
 
 fn write_snapshot(image: &mut Image, snapshot: milepost_core::Snapshot, history: bool) {
-    if !is_kept(image, snapshot.cursor, history) {
+    if !rules::is_kept(image, snapshot.cursor, history) {
         return;
     }
     if image.head.origin.as_ref().is_some_and(|origin| origin.cursor == snapshot.cursor) {
@@ -364,21 +218,10 @@ fn write_trim(image: &mut Image, through: Cursor) {
     image.snapshots = image.snapshots.split_off(&through);
 }
 
-/// Extends the lease, and with it the run's due; never shortens it.
-fn extend(head: &mut Head, until: Timestamp) {
-    if let Some(lease) = &mut head.lease {
-        lease.until = lease.until.max(until);
-    }
-}
-
 fn release(image: &mut Image, wake: Wake, now: Timestamp) {
     let head = &mut image.head;
     head.lease = None;
-    head.due = if wake.after.is_some_and(|after| head.newest_message > after) {
-        Some(now)
-    } else {
-        wake.at.map(|at| at.max(now))
-    };
+    head.due = rules::due_of(head, wake, now);
     image.wake_after = wake.after;
 }
 
@@ -394,36 +237,22 @@ pub(crate) fn renew(
     }
     check_fence(head, renew.fence)?;
     extend(head, lease_end(now, renew.ttl, capabilities));
-    if !head.draft {
-        head.due = head.lease.as_ref().map(|lease| lease.until);
-    }
+    settle_due(head);
     head.note = renew.note.or(head.note.take());
     Ok(())
 }
 
 pub(crate) fn send(image: &mut Image, message: NewMessage, now: Timestamp) -> Result<Sent> {
     let head = &mut image.head;
-    if message.incarnation.is_some_and(|incarnation| incarnation != head.fence.incarnation) {
-        return Err(Refusal::NotFound.into());
-    }
-    let kind = message.kind.as_str().as_bytes();
-    let content = Digest::of(&[&(kind.len() as u64).to_le_bytes(), kind, &message.body[..]].concat());
-    if let Some(first) = image.keys.get(&message.key) {
-        let number = first.number;
-        let same = first.content == content;
-        return Ok(if same { Sent::Repeated { number } } else { Sent::Conflicting { number } });
-    }
-    if let Some(outcome) = &head.outcome {
-        return Err(Refusal::Finished { outcome: outcome.clone() }.into());
+    let content = rules::content(&message);
+    if let Some(sent) = rules::send(head, image.keys.get(&message.key), &message, content)? {
+        return Ok(sent);
     }
 
+    head.due = rules::woken(head, image.wake_after, now).or(head.due);
     head.newest_message += 1;
     head.sizes.messages += message.body.len() as u64;
     let number = head.newest_message;
-    let waits = head.lease.is_none() && image.wake_after.is_some_and(|after| number > after);
-    if waits && !head.draft {
-        head.due = Some(head.due.map_or(now, |due| due.min(now)));
-    }
     image.keys.insert(message.key.clone(), Remembered { number, content });
     let NewMessage { id, key, kind, body, incarnation: _ } = message;
     image.messages.insert(number, Message { number, id, key, kind, body, at: now });
@@ -433,22 +262,8 @@ pub(crate) fn send(image: &mut Image, message: NewMessage, now: Timestamp) -> Re
 pub(crate) fn delete(slot: &mut Option<Image>, guard: Delete, now: Timestamp) -> Result<bool> {
     let Some(image) = slot else { return Ok(false) };
     let head = &image.head;
-    let clash = match guard {
-        Delete::Any => None,
-        Delete::Finished(incarnation) | Delete::NotDriven(incarnation)
-            if incarnation != head.fence.incarnation =>
-        {
-            return Err(Refusal::NotFound.into());
-        }
-        Delete::Finished(_) => head.outcome.is_none().then_some(Clash::NotFinished),
-        Delete::NotDriven(_) => {
-            let driven = |lease: &Lease| head.due.unwrap_or(lease.until) > now;
-            head.lease.as_ref().is_some_and(driven).then_some(Clash::Driven)
-        }
-    };
-    if let Some(clash) = clash {
-        return Err(Refusal::Conflict { head: Box::new(image.head(now)), clash }.into());
-    }
+    let driven = head.lease.as_ref().is_some_and(|lease| head.due.unwrap_or(lease.until) > now);
+    rules::delete(head, guard, driven, || image.head(now))?;
     *slot = None;
     Ok(true)
 }

@@ -4,35 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use milepost_core::{
-    At, BlobInfo, Cursor, Digest, Fence, Head, Message, MessageKey, OperationId, Record, RecordId, Refusal,
-    Result, Sizes, Snapshot, Span, Timestamp, Version,
+    At, BlobInfo, Cursor, Digest, Head, Message, MessageKey, Record, RecordId, Refusal, Result, Sizes,
+    Snapshot, Span, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
-/// The open that a repeated id is compared with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct LastOpen {
-    pub(crate) id: OperationId,
-    pub(crate) version: Version,
-    pub(crate) created: bool,
-}
-
-/// The newest commit, remembered so that sending it again is answered as it was the first time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct LastCommit {
-    pub(crate) id: OperationId,
-    pub(crate) digest: Digest,
-    pub(crate) fence: Fence,
-    pub(crate) version: Version,
-    pub(crate) cursor: Cursor,
-}
-
-/// What was sent under a key first, remembered when it has been taken too.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Remembered {
-    pub(crate) number: u64,
-    pub(crate) content: Digest,
-}
+use crate::rules::{Known, LastCommit, LastOpen, Remembered};
 
 /// All that a store knows of one run: plain data that a key-value backend can keep as one value.
 ///
@@ -149,6 +126,33 @@ impl Image {
             blobs: sum(self.blobs.values()),
             messages: sum(self.messages.values().map(|message| &message.body)),
         };
+    }
+}
+
+impl Known for Image {
+    fn summary(&self) -> &Head {
+        &self.head
+    }
+
+    fn last_commit(&self) -> Option<&LastCommit> {
+        self.last_commit.as_ref()
+    }
+
+    fn is_waiting(&self, number: u64) -> bool {
+        self.messages.contains_key(&number)
+    }
+
+    fn has_blob(&self, name: &Digest) -> bool {
+        self.blobs.contains_key(name)
+    }
+
+    fn newest_snapshots(&self) -> [Option<Cursor>; 2] {
+        let mut newest = self.snapshots.keys().rev().copied();
+        [newest.next(), newest.next()]
+    }
+
+    fn record_id(&self, id: &RecordId) -> Option<Cursor> {
+        self.record_ids.get(id).copied()
     }
 }
 

@@ -3,7 +3,7 @@
 //! [`apply`] takes one run's [`Image`], one [`Write`] and an instant, and gives the next image and the [`Answer`].
 //! [`MemoryStore`] is a thin store around it. The conformance kit compares every backend with it, and a backend over a
 //! key-value map with compare-and-set can be built on it: read the image, apply the write, put the image back if nobody
-//! else has in between, or start over.
+//! else has in between, or start over. A backend that keeps a run in another way has the verdicts alone in [`rules`].
 //!
 //! ```
 //! use milepost_core::{Commit, Ids, Kind, Manifest, NewRecord, Open, RunId, RunInfo, Store, SystemIds};
@@ -30,6 +30,7 @@ mod image;
 mod listing;
 mod page;
 mod request;
+pub mod rules;
 mod store;
 
 pub use apply::{Answer, Mint, Write, apply};

@@ -22,10 +22,6 @@ use crate::{
     write,
 };
 
-/// How many are fetched at once when nothing else is asked for, and at most.
-const PAGE: u32 = 256;
-const LARGEST_PAGE: u32 = 4096;
-
 /// What stands in a sequence of a run.
 pub(crate) trait Entry: Sized + Send + 'static {
     const OPERATION: Operation;
@@ -83,23 +79,7 @@ impl Entry for Record {
 
     /// Records are gapless, and the run's row says where they begin and end.
     fn check(span: &Span, row: &Row, _: Tally, page: &[Self]) -> Result<()> {
-        let (after, until) = (span.after, span.until.unwrap_or(u64::MAX));
-        if until <= after || span.limit == Some(0) {
-            return Ok(());
-        }
-        if after.saturating_add(1) < row.first {
-            return Err(Refusal::Trimmed { first: row.first }.into());
-        }
-        let end = until.min(row.cursor);
-        let expected = |index: usize| {
-            let index = index as u64;
-            if span.reverse { end.wrapping_sub(index) } else { after.wrapping_add(1).wrapping_add(index) }
-        };
-        let gapless = page.iter().enumerate().all(|(index, record)| record.cursor == expected(index));
-        if !gapless || page.is_empty() && after < end {
-            return Err(corrupt("a record is gone"));
-        }
-        Ok(())
+        span.check_records(row.first, row.cursor, page.iter().map(|record| record.cursor))
     }
 }
 
@@ -197,42 +177,24 @@ impl<T: Entry> Reader<T> {
     /// Fetches a page and moves the span past it.
     async fn fetch(&mut self) -> Result<()> {
         let span = &mut self.span;
-        let asked = span.page.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
-        let asked = span.limit.map_or(asked.into(), |limit| limit.min(asked.into()));
         let values = [
             Value::text(self.run.as_str()),
             Value::position(span.after),
             Value::position(span.until.unwrap_or(u64::MAX)),
-            Value::position(asked),
+            Value::position(span.next_page()),
         ];
         let floor = self.inner.seen.floor(&self.run);
         let rows = read::ask(&self.inner, T::statement(&self.inner, span.reverse), &values).await?;
         let (row, tally, mut page) = decode::<T>(&rows, &self.run)?.ok_or(Refusal::NotFound)?;
-        // From the first page on only this life of the run: another one is not its continuation.
-        let incarnation = row.fence.incarnation;
-        if *span.incarnation.get_or_insert(incarnation) != incarnation {
-            return Err(Refusal::NotFound.into());
-        }
+        span.stay_in(row.fence.incarnation)?;
         self.inner.seen.check(&self.run, floor, row.stand(), false)?;
         page.sort_by_key(T::position);
         if span.reverse {
             page.reverse();
         }
         T::check(span, &row, tally, &page)?;
-        if let Some(last) = page.last() {
-            span.limit = span.limit.map(|limit| limit.saturating_sub(page.len() as u64));
-            if span.reverse {
-                span.until = Some(last.position() - 1);
-            } else {
-                span.after = last.position();
-            }
-        }
-        let newest = T::newest(&row);
-        let end = span.until.unwrap_or(u64::MAX);
-        let nothing_left = span.after >= end.min(newest);
-        let no_more_to_come = !span.follow || row.is_finished() || end <= newest.max(span.after);
-        let whole = page.is_empty() || nothing_left;
-        self.ended = span.limit == Some(0) || whole && no_more_to_come;
+        let last = page.last().map(T::position);
+        self.ended = span.pass(page.len(), last, T::newest(&row), row.is_finished());
         self.page = page.into();
         Ok(())
     }

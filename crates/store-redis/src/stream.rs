@@ -4,9 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use milepost_core::{
-    BlobInfo, BoxStream, Error, Incarnation, Message, Operation, Record, Refusal, Result, RunId, Span,
-};
+use milepost_core::{BlobInfo, BoxStream, Error, Message, Operation, Record, Refusal, Result, RunId, Span};
 
 use crate::{
     answer::option,
@@ -19,10 +17,6 @@ use crate::{
     scripts::{self, Script},
     store::Inner,
 };
-
-/// How many are fetched at once when nothing else is asked for, and at most.
-const PAGE: u32 = 256;
-const LARGEST_PAGE: u32 = 4096;
 
 /// A page ends early once its entries have so many bytes, so that memory does not depend on their size.
 const PAGE_BYTES: u32 = 1 << 20;
@@ -54,24 +48,15 @@ impl Entry for Record {
     /// Records are gapless, and the run's row says where they begin and end: a page is what stands in a row from its
     /// first place.
     fn read(run: &RunId, row: &Row, span: &Span, raw: Vec<Option<Bytes>>) -> Result<Vec<Self>> {
-        let (after, until) = (span.after, span.until.unwrap_or(u64::MAX));
-        if until <= after || span.limit == Some(0) {
-            return Ok(Vec::new());
-        }
-        if after.saturating_add(1) < row.first {
-            return Err(Refusal::Trimmed { first: row.first }.into());
-        }
-        let end = until.min(row.cursor);
-        let gone = || corrupt("a record is gone");
-        if raw.is_empty() && after < end {
-            return Err(gone());
-        }
-        let place = |index: usize| {
-            let index = index as u64;
-            if span.reverse { end.wrapping_sub(index) } else { after.wrapping_add(1).wrapping_add(index) }
-        };
+        let place = |index| span.place(row.cursor, index);
+        span.check_records(row.first, row.cursor, (0..raw.len()).map(place))?;
         let read = |(index, raw): (usize, Option<Bytes>)| {
-            let record = unpack_record(run, row.fence.incarnation, place(index), raw.ok_or_else(gone)?);
+            let record = unpack_record(
+                run,
+                row.fence.incarnation,
+                place(index),
+                raw.ok_or_else(|| corrupt("a record is gone"))?,
+            );
             record.ok_or_else(|| corrupt("a record is not as it was written"))
         };
         raw.into_iter().enumerate().map(read).collect()
@@ -180,12 +165,10 @@ impl<T: Entry> Reader<T> {
     /// Fetches a page and moves the span past it.
     async fn fetch(&mut self) -> Result<()> {
         let span = &mut self.span;
-        let asked = span.page.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
-        let asked = span.limit.map_or(asked.into(), |limit| limit.min(asked.into()));
         let args = [
             position(span.after).to_string(),
             position(span.until.unwrap_or(u64::MAX)).to_string(),
-            asked.to_string(),
+            span.next_page().to_string(),
             u8::from(span.reverse).to_string(),
             PAGE_BYTES.to_string(),
         ];
@@ -194,27 +177,11 @@ impl<T: Entry> Reader<T> {
         let read =
             read::read(&self.inner, &self.run, T::script(), keys, args).await?.ok_or(Refusal::NotFound)?;
         let row = read.row;
-        // From the first page on only this life of the run: another one is not its continuation.
-        let incarnation: Incarnation = row.fence.incarnation;
-        if *span.incarnation.get_or_insert(incarnation) != incarnation {
-            return Err(Refusal::NotFound.into());
-        }
+        span.stay_in(row.fence.incarnation)?;
         let raw: Vec<Option<Bytes>> = read.answer.rest().map(option).collect::<Result<_>>()?;
         let page = T::read(&self.run, &row, span, raw)?;
-        if let Some(last) = page.last() {
-            span.limit = span.limit.map(|limit| limit.saturating_sub(page.len() as u64));
-            if span.reverse {
-                span.until = Some(last.position() - 1);
-            } else {
-                span.after = last.position();
-            }
-        }
-        let newest = T::newest(&row);
-        let end = span.until.unwrap_or(u64::MAX);
-        let nothing_left = span.after >= end.min(newest);
-        let no_more_to_come = !span.follow || row.is_finished() || end <= newest.max(span.after);
-        let whole = page.is_empty() || nothing_left;
-        self.ended = span.limit == Some(0) || whole && no_more_to_come;
+        let last = page.last().map(T::position);
+        self.ended = span.pass(page.len(), last, T::newest(&row), row.is_finished());
         self.page = page.into();
         Ok(())
     }

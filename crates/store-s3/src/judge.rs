@@ -3,18 +3,19 @@
 //! A judgement holds for the state that it was made on. Because an entry takes the one slot behind that state, it is
 //! written only if nothing else has happened in between.
 
-use std::collections::BTreeMap;
-
 use milepost_core::{
-    Capabilities, Clash, Commit, Committed, Cursor, Delete, Digest, Fence, Head, LeaseChange, Mode,
-    NewMessage, Open, Opened, Operation, Outcome, Process, Refusal, Renew, Result, RunId, Sent, Takeover,
-    Timestamp, Token,
+    Capabilities, Commit, Committed, Delete, Digest, Fence, Head, LeaseChange, NewMessage, Open, Opened,
+    Operation, Process, Refusal, Renew, Result, RunId, Sent, Timestamp, Token,
 };
+use milepost_store_memory::rules::{self, check_fence, lease_end};
 
 use crate::{
     entry::{self, Body, Change, Deed},
     state::State,
 };
+
+/// Older snapshots than the newest are kept.
+const HISTORY: bool = true;
 
 /// The instant of a judgement.
 #[derive(Clone, Debug)]
@@ -87,10 +88,6 @@ fn there(state: Option<&State>) -> Result<&State> {
     state.ok_or_else(|| Refusal::NotFound.into())
 }
 
-fn lease_end(now: Timestamp, ttl: std::time::Duration, capabilities: &Capabilities) -> Timestamp {
-    now + ttl.max(capabilities.limits.min_ttl)
-}
-
 /// An open with the random bits that it may need.
 pub(crate) struct Opening<'a> {
     pub(crate) run: &'a RunId,
@@ -108,12 +105,7 @@ impl Opening<'_> {
     }
 
     fn create(&self, moment: &Moment) -> Result<Deed> {
-        let (Some(info), Some(manifest)) = (&self.open.info, self.open.manifest) else {
-            return Err(Refusal::NotFound.into());
-        };
-        if self.open.mode == Mode::Resume {
-            return Err(Refusal::NotFound.into());
-        }
+        let (info, manifest) = rules::may_create(&self.open)?;
         let fence = Fence { incarnation: self.incarnation, epoch: 1, token: self.token };
         Ok(Deed::Create(Box::new(entry::Create {
             run: self.run.clone(),
@@ -126,26 +118,9 @@ impl Opening<'_> {
 
     /// Whether a run that exists may be opened.
     fn may_open(&self, state: &State, moment: &Moment) -> Result<()> {
-        let (head, open) = (&state.head, &self.open);
-        if open.mode == Mode::Create {
-            return Err(Refusal::AlreadyExists.into());
-        }
-        if let Some(given) = open.manifest.filter(|given| *given != head.manifest) {
-            return Err(Refusal::ManifestMismatch { stored: head.manifest, given }.into());
-        }
-        match &head.outcome {
-            Some(Outcome::Failed { .. }) if open.reopen_failed => return Ok(()),
-            Some(outcome) => return Err(Refusal::Finished { outcome: outcome.clone() }.into()),
-            None => {}
-        }
-        let (due, _) = state.times(moment);
         // A wake takes the run from nobody: only the end of a lease has to be certain.
-        let judged = if head.lease.is_some() { moment.late } else { moment.now };
-        if open.takeover == Takeover::Over(head.fence) || due.is_some_and(|due| due <= judged) {
-            return Ok(());
-        }
-        let owner = head.lease.as_ref().map(|lease| lease.owner.clone());
-        Err(Refusal::LeaseHeld { owner, expires_in: due.map(|due| due.since(judged)) }.into())
+        let judged = if state.head.lease.is_some() { moment.late } else { moment.now };
+        rules::may_open(&state.head, &self.open, state.times(moment).0, judged)
     }
 }
 
@@ -170,18 +145,6 @@ impl Ask for Opening<'_> {
     }
 }
 
-/// Refuses a write by any fence but the newest, and any by that one once it has been released.
-fn check_fence(head: &Head, fence: Fence) -> Result<()> {
-    let released = head.lease.is_none() && head.outcome.is_none();
-    if fence != head.fence || released {
-        return Err(Refusal::Fenced { current: head.fence }.into());
-    }
-    if let Some(outcome) = &head.outcome {
-        return Err(Refusal::Finished { outcome: outcome.clone() }.into());
-    }
-    Ok(())
-}
-
 /// A commit and its digest, which is computed once.
 pub(crate) struct Committing {
     pub(crate) commit: Commit,
@@ -194,54 +157,9 @@ impl Committing {
         Self { digest: commit.digest(), commit, capabilities }
     }
 
-    /// In what the run is not as the commit assumes, if in anything.
-    fn clash(&self, state: &State) -> Option<Clash> {
-        let commit = &self.commit;
-        if commit.expect != state.head.version {
-            return Some(Clash::Version);
-        }
-        if let Some(number) = commit.take.iter().find(|number| !state.messages.contains_key(number)) {
-            return Some(Clash::NotWaiting(*number));
-        }
-        let carried = |name: &Digest| commit.blobs.iter().any(|blob| blob.name == *name);
-        let stored = |name: &Digest| state.blobs.contains_key(name) && !commit.drop_blobs.contains(name);
-        let mut named = commit.records.iter().flat_map(|record| &record.blobs);
-        if let Some(name) = named.find(|name| !carried(name) && !stored(name)) {
-            return Some(Clash::MissingBlob(*name));
-        }
-        let end = state.head.cursor + commit.records.len() as u64;
-        if let Some(snapshot) = commit.snapshot.as_ref().filter(|snapshot| snapshot.cursor > end) {
-            return Some(Clash::SnapshotCursor(snapshot.cursor));
-        }
-        let limit = self.second_newest(state);
-        commit.trim.filter(|through| *through > limit).map(|_| Clash::Trim(limit))
-    }
-
     /// The snapshot, unless it would shorten no resume.
     fn kept_snapshot(&self, state: &State) -> Option<&milepost_core::Snapshot> {
-        self.commit.snapshot.as_ref().filter(|snapshot| snapshot.cursor + 1 >= state.head.first)
-    }
-
-    /// The cursor of the second-newest snapshot that is kept with this commit; 0 if there is none.
-    fn second_newest(&self, state: &State) -> Cursor {
-        let own = self.kept_snapshot(state).map(|snapshot| snapshot.cursor);
-        let mut kept: Vec<Cursor> = state.snapshots.keys().rev().take(2).copied().chain(own).collect();
-        kept.sort_unstable();
-        kept.dedup();
-        kept.iter().rev().nth(1).copied().unwrap_or(0)
-    }
-
-    /// Where the first record stands whose id the commit repeats.
-    fn duplicate(&self, state: &State) -> Option<Cursor> {
-        let first = state.head.cursor + 1;
-        let ids = || {
-            self.commit.records.iter().zip(first..).filter_map(|(record, at)| Some((record.id.as_ref()?, at)))
-        };
-        if let Some(cursor) = ids().find_map(|(id, _)| state.record_ids.get(id)) {
-            return Some(*cursor);
-        }
-        let mut seen = BTreeMap::new();
-        ids().find_map(|(id, cursor)| seen.insert(id, cursor))
+        self.commit.snapshot.as_ref().filter(|snapshot| rules::is_kept(state, snapshot.cursor, HISTORY))
     }
 
     fn change(&self, state: &State, moment: &Moment) -> Change {
@@ -254,8 +172,7 @@ impl Committing {
             LeaseChange::Keep => Change::Keep,
             LeaseChange::Extend(ttl) => Change::Extend(lease_end(now, ttl, &self.capabilities)),
             LeaseChange::Release(wake) => {
-                let woken = wake.after.is_some_and(|after| state.head.newest_message > after);
-                let due = if woken { Some(now) } else { wake.at.map(|at| at.max(now)) };
+                let due = rules::due_of(&state.head, wake, now);
                 Change::Release { due, wake_after: wake.after }
             }
         }
@@ -296,24 +213,9 @@ impl Ask for Committing {
 
     fn judge(&self, state: Option<&State>, moment: &Moment) -> Result<Judged<Committed>> {
         let (state, commit) = (there(state)?, &self.commit);
-        if commit.fence.incarnation != state.head.fence.incarnation {
-            return Err(Refusal::NotFound.into());
-        }
-        if let Some(last) = state.last_commit.as_ref().filter(|last| last.id == commit.id) {
-            if last.digest != self.digest {
-                return Err(Refusal::IdReused.into());
-            }
-            if last.fence == commit.fence {
-                let (version, cursor) = (last.version, last.cursor);
-                return Ok(Judged::Answered(Committed { version, cursor, replayed: true }));
-            }
-        }
-        check_fence(&state.head, commit.fence)?;
-        if let Some(clash) = self.clash(state) {
-            return Err(Refusal::Conflict { head: Box::new(state.head(moment)), clash }.into());
-        }
-        if let Some(cursor) = self.duplicate(state) {
-            return Err(Refusal::Duplicate { cursor }.into());
+        let head = || state.head(moment);
+        if let Some(replayed) = rules::commit(state, commit, self.digest, HISTORY, head)? {
+            return Ok(Judged::Answered(replayed));
         }
         Ok(Judged::Holds(self.deed(state, moment)))
     }
@@ -356,9 +258,7 @@ pub(crate) struct Sending {
 
 impl Sending {
     pub(crate) fn new(message: NewMessage) -> Self {
-        let kind = message.kind.as_str().as_bytes();
-        let content = [&(kind.len() as u64).to_le_bytes(), kind, &message.body[..]].concat();
-        Self { content: Digest::of(&content), message }
+        Self { content: rules::content(&message), message }
     }
 }
 
@@ -369,21 +269,11 @@ impl Ask for Sending {
     fn judge(&self, state: Option<&State>, moment: &Moment) -> Result<Judged<Sent>> {
         let (state, message) = (there(state)?, &self.message);
         let head = &state.head;
-        if message.incarnation.is_some_and(|incarnation| incarnation != head.fence.incarnation) {
-            return Err(Refusal::NotFound.into());
-        }
-        if let Some(first) = state.keys.get(&message.key) {
-            let number = first.number;
-            let same = first.content == self.content;
-            let sent = if same { Sent::Repeated { number } } else { Sent::Conflicting { number } };
+        if let Some(sent) = rules::send(head, state.keys.get(&message.key), message, self.content)? {
             return Ok(Judged::Answered(sent));
         }
-        if let Some(outcome) = &head.outcome {
-            return Err(Refusal::Finished { outcome: outcome.clone() }.into());
-        }
         let number = head.newest_message + 1;
-        let waits = head.lease.is_none() && state.wake_after.is_some_and(|after| number > after);
-        let due = (waits && !head.draft).then(|| head.due.map_or(moment.now, |due| due.min(moment.now)));
+        let due = rules::woken(head, state.wake_after, moment.now);
         Ok(Judged::Holds(Deed::Send(Box::new(entry::Send {
             number,
             id: message.id,
@@ -406,24 +296,10 @@ impl Ask for Delete {
 
     fn judge(&self, state: Option<&State>, moment: &Moment) -> Result<Judged<bool>> {
         let Some(state) = state else { return Ok(Judged::Answered(false)) };
-        let head = &state.head;
-        let clash = match *self {
-            Delete::Any => None,
-            Delete::Finished(incarnation) | Delete::NotDriven(incarnation)
-                if incarnation != head.fence.incarnation =>
-            {
-                return Err(Refusal::NotFound.into());
-            }
-            Delete::Finished(_) => head.outcome.is_none().then_some(Clash::NotFinished),
-            Delete::NotDriven(_) => {
-                let (_, until) = state.times(moment);
-                until.is_some_and(|until| until > moment.late).then_some(Clash::Driven)
-            }
-        };
-        match clash {
-            Some(clash) => Err(Refusal::Conflict { head: Box::new(state.head(moment)), clash }.into()),
-            None => Ok(Judged::Holds(Deed::Delete)),
-        }
+        let (_, until) = state.times(moment);
+        let driven = until.is_some_and(|until| until > moment.late);
+        rules::delete(&state.head, *self, driven, || state.head(moment))?;
+        Ok(Judged::Holds(Deed::Delete))
     }
 
     fn answer(&self, _: Option<&State>, _: &Moment) -> Result<bool> {

@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use milepost_core::{
-    At, Cursor, Digest, Fence, Head, MessageKey, OperationId, Process, RecordId, Result, Sizes, Timestamp,
-    Version,
-};
+use milepost_core::{At, Cursor, Digest, Head, MessageKey, Process, RecordId, Result, Timestamp};
+use milepost_store_memory::rules::{self, Known, LastCommit, LastOpen, Remembered, extend, settle_due};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -22,31 +20,6 @@ pub(crate) const MESSAGE_KEYS: usize = 1 << 16;
 
 /// By so many more than are promised either may grow before the oldest are forgotten, all at once.
 const SLACK: usize = 1 << 12;
-
-/// The open that a repeated id is compared with.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct LastOpen {
-    pub(crate) id: OperationId,
-    pub(crate) version: Version,
-    pub(crate) created: bool,
-}
-
-/// The newest commit, remembered so that sending it again is answered as it was the first time.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct LastCommit {
-    pub(crate) id: OperationId,
-    pub(crate) digest: Digest,
-    pub(crate) fence: Fence,
-    pub(crate) version: Version,
-    pub(crate) cursor: Cursor,
-}
-
-/// What was sent under a key first.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct Remembered {
-    pub(crate) number: u64,
-    pub(crate) content: Digest,
-}
 
 /// The records that an entry holds and that are retained.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -106,31 +79,13 @@ impl State {
     pub(crate) fn begin(entry: &Entry) -> Option<Self> {
         let Deed::Create(create) = &entry.deed else { return None };
         let Create { run, info, manifest, origin, open } = &**create;
-        let start = origin.as_ref().map_or(0, |origin| origin.cursor);
-        let draft = origin.is_some();
+        let info = (info.clone(), *manifest);
+        let granted = (open.fence, open.lease.clone());
         Some(Self {
+            // When a head was read is nothing of the run's, and a base does not keep it.
             head: Head {
-                run: run.clone(),
-                info: info.clone(),
-                manifest: *manifest,
-                version: 1,
-                cursor: start,
-                first: start + 1,
-                snapshots: Vec::new(),
-                fence: open.fence,
-                due: (!draft).then_some(open.lease.until),
-                lease: Some(open.lease.clone()),
-                lapses: 0,
-                newest_message: 0,
-                note: None,
-                created_at: entry.at,
-                updated_at: entry.at,
-                sizes: Sizes::default(),
-                origin: origin.clone(),
-                draft,
-                outcome: None,
-                delete_after: None,
                 at: Timestamp::default(),
+                ..rules::created(run.clone(), info, origin.clone(), granted, entry.at)
             },
             slot: 1,
             wake_after: None,
@@ -172,19 +127,7 @@ impl State {
     }
 
     fn open(&mut self, open: &Open, at: Timestamp) {
-        let head = &mut self.head;
-        if head.outcome.take().is_some() {
-            head.delete_after = None;
-            head.lapses = 0;
-        } else if head.lease.is_some() {
-            head.lapses += 1;
-        }
-        head.fence = open.fence;
-        head.version += 1;
-        head.updated_at = at;
-        head.lease = Some(open.lease.clone());
-        head.due = None;
-        settle_due(head);
+        rules::take_over(&mut self.head, open.fence, open.lease.clone(), at);
         self.wake_after = None;
         self.holder = open.holder.clone();
         self.last_open = LastOpen { id: open.id, version: self.head.version, created: false };
@@ -365,25 +308,36 @@ impl State {
     }
 }
 
+impl Known for State {
+    fn summary(&self) -> &Head {
+        &self.head
+    }
+
+    fn last_commit(&self) -> Option<&LastCommit> {
+        self.last_commit.as_ref()
+    }
+
+    fn is_waiting(&self, number: u64) -> bool {
+        self.messages.contains_key(&number)
+    }
+
+    fn has_blob(&self, name: &Digest) -> bool {
+        self.blobs.contains_key(name)
+    }
+
+    fn newest_snapshots(&self) -> [Option<Cursor>; 2] {
+        let mut newest = self.snapshots.keys().rev().copied();
+        [newest.next(), newest.next()]
+    }
+
+    fn record_id(&self, id: &RecordId) -> Option<Cursor> {
+        self.record_ids.get(id).copied()
+    }
+}
+
 /// The smallest of the `count` largest numbers.
 fn nth_newest(numbers: impl Iterator<Item = u64>, count: usize) -> u64 {
     let mut numbers: Vec<u64> = numbers.collect();
     let at = numbers.len().saturating_sub(count);
     *numbers.select_nth_unstable(at).1
-}
-
-/// Extends the lease; never shortens it.
-fn extend(head: &mut Head, until: Timestamp) {
-    if let Some(lease) = &mut head.lease {
-        lease.until = lease.until.max(until);
-    }
-}
-
-/// A driven run is due at its lease's end; a draft and a finished one never are.
-fn settle_due(head: &mut Head) {
-    if head.outcome.is_some() || head.draft {
-        head.due = None;
-    } else if let Some(lease) = &head.lease {
-        head.due = Some(lease.until);
-    }
 }

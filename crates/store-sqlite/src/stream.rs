@@ -18,10 +18,6 @@ use crate::{
     store::Inner,
 };
 
-/// How many are fetched at once when nothing else is asked for, and at most.
-const PAGE: u32 = 256;
-const LARGEST_PAGE: u32 = 4096;
-
 /// What stands in a sequence of a run.
 pub(crate) trait Entry: Sized + Send + 'static {
     const OPERATION: Operation;
@@ -122,23 +118,7 @@ impl Entry for Record {
     /// Records are gapless, and the run's row says where they begin and end.
     fn check(span: &Span, read: &Read, page: &[Self]) -> Result<()> {
         let row = &read.image.row;
-        let (after, until) = (span.after, span.until.unwrap_or(u64::MAX));
-        if until <= after || span.limit == Some(0) {
-            return Ok(());
-        }
-        if after.saturating_add(1) < row.first {
-            return Err(Refusal::Trimmed { first: row.first }.into());
-        }
-        let end = until.min(row.cursor);
-        let gapless = |start: u64, step: i64| {
-            let expected = |index: usize| start.wrapping_add_signed(step * index as i64);
-            page.iter().enumerate().all(|(index, record)| record.cursor == expected(index))
-        };
-        let whole = if span.reverse { gapless(end, -1) } else { gapless(after.saturating_add(1), 1) };
-        if !whole || page.is_empty() && after < end {
-            return Err(corrupt("a record is gone"));
-        }
-        Ok(())
+        span.check_records(row.first, row.cursor, page.iter().map(|record| record.cursor))
     }
 }
 
@@ -239,39 +219,22 @@ impl<T: Entry> Reader<T> {
     /// Fetches a page and moves the span past it.
     async fn fetch(&mut self) -> Result<()> {
         let span = &mut self.span;
-        let asked = span.page.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
-        let asked = span.limit.map_or(asked.into(), |limit| limit.min(asked.into()));
         let statements = if span.reverse { T::REVERSE } else { T::FORWARD };
         let values = [
             Value::Int(bound(span.after)),
             Value::Int(bound(span.until.unwrap_or(u64::MAX))),
-            Value::Int(bound(asked)),
+            Value::Int(bound(span.next_page())),
         ];
         let read =
             read::with_run(&self.inner, &self.run, statements, values).await?.ok_or(Refusal::NotFound)?;
         let row = &read.image.row;
         let incarnation = row.fence.incarnation;
-        // From the first page on only this life of the run: another one is not its continuation.
-        if *span.incarnation.get_or_insert(incarnation) != incarnation {
-            return Err(Refusal::NotFound.into());
-        }
+        span.stay_in(incarnation)?;
         let page: Vec<T> =
             read.rows[0].iter().map(|row| T::read(row, &self.run, incarnation)).collect::<Result<_>>()?;
         T::check(span, &read, &page)?;
-        if let Some(last) = page.last() {
-            span.limit = span.limit.map(|limit| limit.saturating_sub(page.len() as u64));
-            if span.reverse {
-                span.until = Some(last.position() - 1);
-            } else {
-                span.after = last.position();
-            }
-        }
-        let newest = T::newest(row);
-        let end = span.until.unwrap_or(u64::MAX);
-        let nothing_left = span.after >= end.min(newest);
-        let no_more_to_come = !span.follow || row.outcome.is_some() || end <= newest.max(span.after);
-        let whole = page.is_empty() || nothing_left;
-        self.ended = span.limit == Some(0) || whole && no_more_to_come;
+        let last = page.last().map(T::position);
+        self.ended = span.pass(page.len(), last, T::newest(row), row.outcome.is_some());
         self.page = page.into();
         Ok(())
     }

@@ -29,14 +29,17 @@ fn runner(store: impl Store, tally: &Tally) -> Runner {
     let settings = Settings::default().inline(50).ttl(Duration::from_millis(400));
     Runner::new(store).settings(settings).handler("work", move |run: Run, (): ()| {
         let tally = tally.clone();
-        let did = move |what: String| *tally.lock().unwrap().entry(what).or_default() += 1;
+        let did = move |what: String| {
+            *tally.lock().unwrap().entry(what).or_default() += 1;
+            Work::Ok(())
+        };
         async move {
             for n in 0..3 {
-                run.step("step", || async { Work::Ok(did(format!("step {n}"))) }).await?;
+                run.step("step", || async { did(format!("step {n}")) }).await?;
             }
             let large = run.step("large", || async { Work::Ok("x".repeat(LARGE)) }).await?;
             let drawn = run.random();
-            run.step("last", || async { Work::Ok(did("last".into())) }).await?;
+            run.step("last", || async { did("last".into()) }).await?;
             Work::Ok((large.len(), drawn))
         }
     })

@@ -6,21 +6,12 @@ use futures_util::{TryStreamExt, future::join_all};
 use milepost_core::{Durability, Record, Span, Store};
 use milepost_servers::{Postgres, Server};
 
-use crate::support::{Driver, World, record};
+use crate::support::{Driver, World};
 
-/// Commits until the server is gone, and gives the number of the last acknowledged record.
+/// The run, and the newest of its records that was acknowledged.
 async fn write_until_killed(mut driver: Driver) -> (Driver, u64) {
-    let mut acknowledged = 0;
-    loop {
-        let commit = driver.next().record(record((acknowledged + 1).to_string()));
-        match driver.store.commit(commit).await {
-            Ok(committed) => (acknowledged, driver.version) = (committed.cursor, committed.version),
-            Err(error) => {
-                assert!(error.kind().is_transient(), "{error:?}");
-                return (driver, acknowledged);
-            }
-        }
-    }
+    let acknowledged = driver.commit_until_gone().await;
+    (driver, acknowledged)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -204,7 +204,7 @@ async fn swapped_values_are_told() {
     }
     // The same numbers and names stand in both runs' indexes, and two more are read by writes only.
     assert_eq!(told_of as usize, of_one.len() - 5, "of {of_one:?}");
-    assert_ne!(one.incarnation(), two.incarnation());
+    assert_ne!(one.fence.incarnation, two.fence.incarnation);
 }
 
 #[tokio::test]

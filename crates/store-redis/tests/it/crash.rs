@@ -8,19 +8,10 @@ use milepost_servers::{Redis, Server};
 
 use crate::support::{Driver, World, operation, record, run};
 
-/// Commits until the server is gone, and gives the number of the last acknowledged record.
+/// The run, and the newest of its records that was acknowledged.
 async fn write_until_killed(mut driver: Driver) -> (Driver, u64) {
-    let mut acknowledged = 0;
-    loop {
-        let commit = driver.next().record(record((acknowledged + 1).to_string()));
-        match driver.store.commit(commit).await {
-            Ok(committed) => (acknowledged, driver.version) = (committed.cursor, committed.version),
-            Err(error) => {
-                assert!(error.kind().is_transient(), "{error:?}");
-                return (driver, acknowledged);
-            }
-        }
-    }
+    let acknowledged = driver.commit_until_gone().await;
+    (driver, acknowledged)
 }
 
 /// Kills the server under the load of eight runs, starts it again, and gives per run what was acknowledged and what is

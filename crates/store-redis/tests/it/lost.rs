@@ -3,25 +3,12 @@
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use milepost_core::{Applied, Commit, ErrorKind, Open, Record, Result, Span, Store};
+use milepost_core::{Commit, Open, Record, Span, Store};
 use milepost_servers::{Loss, Proxy, RedisCluster};
 use milepost_store_redis::RedisStore;
+use milepost_store_tests::lost::{self, settled};
 
 use crate::support::{World, create, operation, proxy, record, run};
-
-/// Sends the same again until it is answered by other than a lost connection.
-async fn settled<T, W: Future<Output = Result<T>>>(mut send: impl FnMut() -> W) -> T {
-    for _ in 0..5 {
-        match send().await {
-            Ok(done) => return done,
-            Err(error) => {
-                assert!(error.kind().is_transient(), "{error:?}");
-                assert_eq!(error.applied(), Some(Applied::Maybe), "{error:?}");
-            }
-        }
-    }
-    panic!("it was lost five times over");
-}
 
 /// Opens a run and commits 50 times to it, each of these 51 writes lost once on its way through whichever proxy it takes.
 async fn lossy(store: &RedisStore, proxies: &[Proxy], loss: fn(u64) -> Loss) {
@@ -107,21 +94,7 @@ async fn a_run_on_a_cluster_whose_every_request_is_lost_is_exact() {
 async fn a_server_that_refuses_connections_has_not_written() {
     let world = World::new();
     let proxy = proxy(&world.url);
-    let store = world.config_at(&proxy.url()).connect().await.unwrap();
-    let opened = store.open(&run("cut"), create()).await.unwrap();
-    let commit = Commit::new(run("cut"), opened.fence, operation(), 1).record(record("x"));
-    proxy.refuse(true).unwrap();
-    proxy.cut().unwrap();
-    // The first may have been on its way; from then on the connection itself is refused.
-    let mut told = Vec::new();
-    for _ in 0..3 {
-        let error = store.commit(commit.clone()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
-        told.push(error.applied());
-    }
-    assert_eq!(told.last(), Some(&Some(Applied::No)), "{told:?}");
-    proxy.refuse(false).unwrap();
-    assert_eq!(store.commit(commit).await.unwrap().version, 2);
+    lost::refused(&world.config_at(&proxy.url()).connect().await.unwrap(), &proxy).await;
 }
 
 #[tokio::test]
@@ -129,14 +102,5 @@ async fn a_server_that_falls_silent_is_timed_out() {
     let world = World::new();
     let proxy = proxy(&world.url);
     let config = world.config_at(&proxy.url()).timeout(Duration::from_millis(300));
-    let store = config.connect().await.unwrap();
-    let opened = store.open(&run("silent"), create()).await.unwrap();
-    let commit = Commit::new(run("silent"), opened.fence, operation(), 1).record(record("x"));
-    proxy.silence(true);
-    let error = store.commit(commit.clone()).await.unwrap_err();
-    assert_eq!((error.kind(), error.applied()), (ErrorKind::TimedOut, Some(Applied::Maybe)), "{error:?}");
-    proxy.silence(false);
-    proxy.cut().unwrap();
-    settled(|| store.commit(commit.clone())).await;
-    assert_eq!(store.head(&run("silent")).await.unwrap().unwrap().version, 2);
+    lost::silent(&config.connect().await.unwrap(), &proxy).await;
 }

@@ -1,12 +1,10 @@
 //! The world that the tests live in.
 
-use milepost_core::{
-    Commit, Committed, Fence, Ids, Incarnation, Kind, Manifest, NewRecord, Open, OperationId, RunId, RunInfo,
-    Store, SystemIds,
-};
-use milepost_servers::Proxy;
+use milepost_core::{Ids, SystemIds};
 use milepost_store_redis::{RedisConfig, RedisStore};
 use redis::{FromRedisValue, aio::MultiplexedConnection};
+
+pub(crate) use milepost_store_tests::{create, operation, proxy, record, run};
 
 /// A server and a prefix of its own on it.
 pub(crate) struct World {
@@ -46,12 +44,6 @@ impl World {
     }
 }
 
-/// A proxy before the server of a URL. It has a runtime of its own, which cannot be started on a thread of another.
-pub(crate) fn proxy(url: &str) -> Proxy {
-    let url = url.to_owned();
-    std::thread::spawn(move || Proxy::before(&url).unwrap()).join().unwrap()
-}
-
 /// The server without the store.
 pub(crate) struct Raw {
     connection: MultiplexedConnection,
@@ -82,48 +74,5 @@ impl Raw {
     }
 }
 
-pub(crate) fn run(id: &str) -> RunId {
-    RunId::new(id).unwrap()
-}
-
-pub(crate) fn operation() -> OperationId {
-    SystemIds.operation()
-}
-
-pub(crate) fn create() -> Open {
-    Open::create(operation(), RunInfo::named("job"), Manifest::of(b"input"))
-}
-
-pub(crate) fn record(body: impl Into<milepost_core::Bytes>) -> NewRecord {
-    NewRecord::new(Kind::from_static("state"), body)
-}
-
-/// A created run with what its next commit needs.
-pub(crate) struct Driver {
-    pub(crate) store: RedisStore,
-    pub(crate) run: RunId,
-    pub(crate) fence: Fence,
-    pub(crate) version: u64,
-}
-
-impl Driver {
-    pub(crate) async fn create(store: &RedisStore, id: &str) -> Self {
-        let opened = store.open(&run(id), create()).await.unwrap();
-        Self { store: store.clone(), run: run(id), fence: opened.fence, version: opened.head.version }
-    }
-
-    pub(crate) fn incarnation(&self) -> Incarnation {
-        self.fence.incarnation
-    }
-
-    /// An empty commit that fits.
-    pub(crate) fn next(&self) -> Commit {
-        Commit::new(self.run.clone(), self.fence, operation(), self.version)
-    }
-
-    pub(crate) async fn commit(&mut self, commit: Commit) -> Committed {
-        let committed = self.store.commit(commit).await.unwrap();
-        self.version = committed.version;
-        committed
-    }
-}
+/// A run that is driven through this store.
+pub(crate) type Driver = milepost_store_tests::Driver<RedisStore>;

@@ -1,22 +1,12 @@
 //! Lost replies and lost requests: whatever gets lost, the log is exact after the same was sent again.
 
 use futures_util::TryStreamExt;
-use milepost_core::{Applied, Open, Outcome, Record, Result, Retain, Span, Store, Wake};
+use milepost_core::{Applied, Open, Outcome, Record, Retain, Span, Store, Wake};
 use milepost_servers::Loss;
 use milepost_store_s3::S3Store;
+use milepost_store_tests::lost::settled;
 
 use crate::support::{Bucket, create, operation, record, run};
-
-/// Sends the same again until it is answered by other than a lost connection.
-async fn settled<T, W: Future<Output = Result<T>>>(mut send: impl FnMut() -> W) -> T {
-    for _ in 0..5 {
-        match send().await {
-            Ok(done) => return done,
-            Err(error) => assert!(error.kind().is_transient() && error.applied().is_some(), "{error:?}"),
-        }
-    }
-    panic!("it was lost five times over");
-}
 
 /// Creates a run, commits, lets go, takes it up again, completes it.
 async fn script(store: &S3Store, id: &str) {

@@ -8,13 +8,12 @@ use std::{
     time::Duration,
 };
 
-use milepost_core::{
-    Bytes, Commit, Committed, Fence, Ids, Kind, Manifest, ManualClock, NewRecord, Open, OperationId, RunId,
-    RunInfo, Store, SystemIds, Timestamp,
-};
+use milepost_core::{Ids, ManualClock, RunId, SystemIds, Timestamp};
 use milepost_servers::Proxy;
 use milepost_store_s3::{S3Config, S3Store};
 use tempfile::TempDir;
+
+pub(crate) use milepost_store_tests::{create, operation, record, run};
 
 /// A bucket with a prefix of its own.
 pub(crate) struct Bucket {
@@ -34,13 +33,11 @@ impl Bucket {
         S3Config::from_url(url).unwrap().prefix(&self.prefix).unwrap().prepare_on_connect(true)
     }
 
-    /// A proxy before the server, and the URL through it. It has a runtime of its own, which cannot be started on a
-    /// thread of another.
+    /// A proxy before the server, and the URL through it.
     pub(crate) fn proxy(&self) -> (Proxy, String) {
         let url = self.url.clone();
         let endpoint = url.split("endpoint=").nth(1).unwrap().split('&').next().unwrap().to_owned();
-        let behind = endpoint.clone();
-        let proxy = std::thread::spawn(move || Proxy::before(&behind).unwrap()).join().unwrap();
+        let proxy = milepost_store_tests::proxy(&endpoint);
         let through = url.replace(&endpoint, proxy.url().trim_end_matches('/'));
         (proxy, through)
     }
@@ -117,48 +114,5 @@ fn walk(root: &Path, folder: &Path, all: &mut BTreeMap<String, Vec<u8>>) {
     }
 }
 
-pub(crate) fn run(id: &str) -> RunId {
-    RunId::new(id).unwrap()
-}
-
-pub(crate) fn operation() -> OperationId {
-    SystemIds.operation()
-}
-
-pub(crate) fn create() -> Open {
-    Open::create(operation(), RunInfo::named("job"), Manifest::of(b"input")).ttl(Duration::from_secs(60))
-}
-
-pub(crate) fn record(body: impl Into<Bytes>) -> NewRecord {
-    NewRecord::new(Kind::from_static("state"), body)
-}
-
-/// A run with what its next commit needs.
-pub(crate) struct Driver {
-    pub(crate) store: S3Store,
-    pub(crate) run: RunId,
-    pub(crate) fence: Fence,
-    pub(crate) version: u64,
-}
-
-impl Driver {
-    pub(crate) async fn create(store: &S3Store, id: &str) -> Self {
-        Self::open(store, id, create()).await
-    }
-
-    pub(crate) async fn open(store: &S3Store, id: &str, open: Open) -> Self {
-        let opened = store.open(&run(id), open).await.unwrap();
-        Self { store: store.clone(), run: run(id), fence: opened.fence, version: opened.head.version }
-    }
-
-    /// An empty commit that fits.
-    pub(crate) fn next(&self) -> Commit {
-        Commit::new(self.run.clone(), self.fence, operation(), self.version)
-    }
-
-    pub(crate) async fn commit(&mut self, commit: Commit) -> Committed {
-        let committed = self.store.commit(commit).await.unwrap();
-        self.version = committed.version;
-        committed
-    }
-}
+/// A run that is driven through this store.
+pub(crate) type Driver = milepost_store_tests::Driver<S3Store>;
