@@ -87,7 +87,10 @@ impl PgBouncer {
 }
 
 /// Fewer server connections than clients, so that transactions of one client do move between them. A server that is down is
-/// looked for each second, not each 15, and waited for so long as people wait, not for two minutes. sqlx sends `extra_float_digits`, which PgBouncer does not know.
+/// looked for each second, not each 15, and waited for so long as people wait, not for two minutes. A session of the server
+/// lives 20 seconds, not an hour: the kit sets up and drops a schema a case, and each of those makes every old session look
+/// through all that it has ever planned, in the end for 18 seconds. sqlx sends `extra_float_digits`, which PgBouncer does not
+/// know.
 fn configuration(address: SocketAddr, behind: SocketAddr, users: &Path, prepares: bool) -> String {
     let prepared = if prepares { "max_prepared_statements = 200\n" } else { "" };
     format!(
@@ -104,6 +107,7 @@ fn configuration(address: SocketAddr, behind: SocketAddr, users: &Path, prepares
          max_client_conn = 1000\n\
          server_login_retry = 1\n\
          query_wait_timeout = 3\n\
+         server_lifetime = 20\n\
          ignore_startup_parameters = extra_float_digits\n\
          {prepared}",
         behind.ip(),

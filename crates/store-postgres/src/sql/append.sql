@@ -48,8 +48,9 @@ DECLARE
     v_wanted bigint;
 BEGIN
     WITH locked AS MATERIALIZED (
-        SELECT r.ctid AS spot, n.*, CASE WHEN n.span > 0 THEN {s}.later(v_now, n.span) END AS until FROM unnest(p_ids, p_incarnations, p_epochs, p_tokens, p_ops, p_expects, p_counts, p_bytes, p_spans,
-            p_advances) WITH ORDINALITY
+        SELECT r.ctid AS spot, n.*, CASE WHEN n.span > 0 THEN {s}.later(v_now, n.span) END AS until
+        FROM unnest(p_ids, p_incarnations, p_epochs, p_tokens, p_ops, p_expects, p_counts, p_bytes, p_spans, p_advances)
+            WITH ORDINALITY
             AS n (id, incarnation, epoch, token, op, expect, count, bytes, span, advances, place)
         CROSS JOIN LATERAL (SELECT run.ctid FROM {s}.run WHERE run.id = n.id FOR NO KEY UPDATE SKIP LOCKED) r
     ), saved AS (
