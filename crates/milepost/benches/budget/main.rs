@@ -32,8 +32,8 @@ struct Options {
     /// Fewer turns: a glance, not a measurement
     #[arg(long)]
     quick: bool,
-    /// Only these: sqlite, postgres, redis, objects, states, steps; all, if none is named
-    #[arg(long, value_name = "NAME")]
+    /// Only these; all, if none is named
+    #[arg(long, value_parser = ["sqlite", "postgres", "redis", "objects", "states", "steps"])]
     only: Vec<String>,
     /// Given by cargo
     #[arg(long, hide = true)]
