@@ -270,8 +270,11 @@ impl Checkpoints {
         if let Some(outcome) = finished(&error) {
             return Ok(Entered::Finished(outcome));
         }
-        // What is resumed is there, and has work behind it: to begin it anew would do that again.
-        let may_be_off = self.settings.availability == Availability::BestEffort && mode != Mode::Resume;
+        // What is resumed is there, and has work behind it: to begin it anew would do that again. What may have been begun
+        // is not done without its log either: somebody would recover it beside us.
+        let may_be_off = self.settings.availability == Availability::BestEffort
+            && mode != Mode::Resume
+            && error.applied() != Some(Applied::Maybe);
         if may_be_off && is_outage(error.kind()) {
             warn!(%run, %error, "the store cannot be reached; the run goes on without durability");
             return Ok(Entered::Off);

@@ -31,7 +31,8 @@ pub enum Availability {
     #[default]
     Required,
     /// A warning is logged and the run goes on; what could not be saved stays pending. A refusal, such as `Fenced`, is
-    /// returned all the same, and so is the error of a resume: that run is there, and has work behind it.
+    /// returned all the same; and so is the error of a resume, for that run is there and has work behind it, and that of a
+    /// beginning after which the run may be there, for somebody would recover it.
     BestEffort,
 }
 

@@ -77,6 +77,11 @@ impl CheckpointerFactory for Faulty {
         }
         match self.good.begin(begin).await {
             Err(error) if self.fault == IsOffWhenOutOfReach && error.kind().is_transient() => Ok(Begun::Off),
+            Err(error)
+                if self.fault == IsOffThoughItMayBeThere && error.applied() == Some(Applied::Maybe) =>
+            {
+                Ok(Begun::Off)
+            }
             begun => {
                 let mut begun = self.begun(begun?);
                 if let (ReleasesWhenDropped, Begun::Driving(driver)) = (self.fault, &mut begun) {

@@ -42,6 +42,7 @@ pub(crate) enum Fault {
     ResumesWhatIsNotThere,
     DrivesWhatHasFinished,
     IsOffWhenOutOfReach,
+    IsOffThoughItMayBeThere,
     ListsEveryRun,
     ListsTheFirstAlone,
 }
@@ -204,6 +205,11 @@ pub(crate) const FAULTS: &[(Fault, &str, &str)] = &[
         IsOffWhenOutOfReach,
         "`Required`: a begin out of reach goes on without durability.",
         "checkpointer/required-returns-the-error",
+    ),
+    (
+        IsOffThoughItMayBeThere,
+        "`BestEffort`: a begin that may have happened goes on without durability.",
+        "checkpointer/best-effort-leaves-no-run-that-may-be-there",
     ),
     (
         ListsEveryRun,

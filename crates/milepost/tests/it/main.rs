@@ -12,6 +12,8 @@ mod examples_kill;
 mod forks;
 mod job;
 mod kill;
+#[cfg(all(feature = "run", target_os = "linux"))]
+mod memory;
 #[cfg(feature = "run")]
 mod matrix;
 #[cfg(feature = "run")]

@@ -13,6 +13,8 @@ cases! { checkpointer:
     best_effort_goes_on_and_makes_up_for_it [],
     /// `BestEffort`: a run that cannot begin goes on without durability; that is said, by `Off`.
     best_effort_says_that_a_run_is_off [],
+    /// `BestEffort`: a run that may have begun does not go on without its log, for somebody would recover it.
+    best_effort_leaves_no_run_that_may_be_there [],
     /// A refusal is returned under either availability.
     a_refusal_is_returned_under_either [],
     /// A run whose durability is switched off, in words, touches no store; asked for, it is never silently not there.
@@ -108,16 +110,27 @@ async fn best_effort_goes_on_and_makes_up_for_it(ctx: &Context) -> Verdict {
 
 async fn best_effort_says_that_a_run_is_off(ctx: &Context) -> Verdict {
     let run = ctx.run("effort");
-    let store = Faults::new(ctx.a.clone(), FaultPlan::none());
-    let effort = over(ctx, store.clone()).availability(Availability::BestEffort);
-    store.kill();
-    let begun = effort.begin(begin(&run)).await?;
+    let store = Faults::new(ctx.a.clone(), FaultPlan::none().at(1, Fate::Refused));
+    let effort = over(ctx, store).availability(Availability::BestEffort);
+    let begun = ctx.checkpointers(effort.clone()).begin(begin(&run)).await?;
     expect("a run that cannot begin is Off", matches!(begun, Begun::Off), &begun)?;
-    store.revive();
     expect_eq("its head", ctx.b.head(&run).await?, None)?;
     let mut driver = drive(ctx, &effort, &run).await?;
     driver.save(state(1)).await?;
     expect_eq("the newest state", newest(ctx, &run).await?, Some(1))
+}
+
+async fn best_effort_leaves_no_run_that_may_be_there(ctx: &Context) -> Verdict {
+    for fate in [Fate::AckLost, Fate::Lost] {
+        let run = ctx.run(&format!("{fate:?}"));
+        // The same open is sent again, and that answer is lost, too.
+        let store = Faults::new(ctx.a.clone(), FaultPlan::none().at(1, fate).at(2, fate));
+        let effort = ctx.checkpointers(over(ctx, store).availability(Availability::BestEffort));
+        let error = fails("a run that may be there", effort.begin(begin(&run)).await, ErrorKind::TimedOut)?;
+        expect_eq("whether it began", error.applied(), Some(Applied::Maybe))?;
+        expect_eq("whether it is there", ctx.b.head(&run).await?.is_some(), fate.happens())?;
+    }
+    Ok(())
 }
 
 async fn a_refusal_is_returned_under_either(ctx: &Context) -> Verdict {
