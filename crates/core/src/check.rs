@@ -118,12 +118,9 @@ impl Commit {
             within("the snapshot", snapshot.body.len() as u64, limits.snapshot)?;
         }
         if let Some(finish) = &self.finish {
-            let size = match &finish.outcome {
-                crate::Outcome::Completed { output } => output.len(),
-                crate::Outcome::Failed { failure } => failure.message.len(),
-            };
-            total += size as u64;
-            within("the outcome", size as u64, limits.record)?;
+            let size = finish.outcome.size() as u64;
+            total += size;
+            within("the outcome", size, limits.record)?;
         }
         within("the commit", total, limits.commit)?;
         self.note.as_ref().map_or(Ok(()), |note| note.check())

@@ -25,6 +25,16 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// How many bytes its output has, or its failure's message.
+    pub fn size(&self) -> usize {
+        match self {
+            Outcome::Completed { output } => output.len(),
+            Outcome::Failed { failure } => failure.message.len(),
+        }
+    }
+}
+
 impl fmt::Debug for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -55,6 +55,7 @@ mod given;
 mod home;
 mod kind;
 mod ministack;
+mod own;
 mod pgbouncer;
 mod port;
 mod postgres;
@@ -78,6 +79,7 @@ pub use given::{Given, for_all_processes, pgbouncer, postgres, redis, redis_clus
 pub use home::Left;
 pub use kind::{Kind, Server};
 pub use ministack::Ministack;
+pub use own::Own;
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Postgres, PostgresOptions};
 #[cfg(feature = "proxy")]

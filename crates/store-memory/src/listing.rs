@@ -2,14 +2,18 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use milepost_core::{Head, Order, Query, RunId, Timestamp};
+use milepost_core::{Head, Order, Outcome, Query, RunId, Timestamp};
 
 use crate::page::PAGE;
+
+/// A page of outcomes that has so many bytes without its last one is complete.
+const MOST_BYTES: usize = 1 << 20;
 
 /// A listing that is being read: which heads belong to the next page.
 ///
 /// For a backend that can ask no index: it shows each head that may match, and takes the page. Memory is bounded by a
-/// page, whatever the number of runs.
+/// page, whatever the number of runs and the size of their outcomes: a page of outcomes ends with the one that brings them
+/// to a MiB.
 ///
 /// ```
 /// use milepost_core::{Head, Query, Timestamp};
@@ -36,6 +40,8 @@ pub struct Listing {
     cut: Timestamp,
     last: Option<Place>,
     page: BTreeMap<Place, Head>,
+    /// What the outcomes of the page have.
+    bytes: usize,
 }
 
 /// Where a run stands in the order of a listing.
@@ -44,7 +50,7 @@ type Place = (Option<Reverse<Timestamp>>, RunId);
 impl Listing {
     /// A listing that begins `now`, by the store's clock: its *cut*. Only runs that were created by then belong to it.
     pub fn new(query: Query, now: Timestamp) -> Self {
-        Self { query, cut: now, last: None, page: BTreeMap::new() }
+        Self { query, cut: now, last: None, page: BTreeMap::new(), bytes: 0 }
     }
 
     /// The first page's now: what every head that is offered is judged at.
@@ -68,22 +74,30 @@ impl Listing {
         let place = (created, head.run.clone());
         let is_new = self.last.as_ref().is_none_or(|last| place > *last);
         if is_new && head.created_at <= self.cut && self.query.matches(&head) {
+            self.bytes += weight(&head);
             self.page.insert(place, head);
-            if self.page.len() > self.size() {
-                self.page.pop_last();
+            while self.is_over() {
+                self.bytes -= self.page.pop_last().map_or(0, |(_, head)| weight(&head));
             }
         }
+    }
+
+    /// Whether the page is complete without its last head. One that was complete stays so, whatever is offered.
+    fn is_over(&self) -> bool {
+        let last = self.page.last_key_value().map_or(0, |(_, head)| weight(head));
+        self.page.len() > self.size() || self.bytes - last >= MOST_BYTES
     }
 
     /// Whether the page is complete, if heads are offered in the order of their ids: those behind belong to a later one.
     pub fn is_full(&self) -> bool {
         let size = self.size();
-        size == 0 || self.query.order == Order::Id && self.page.len() >= size
+        size == 0 || self.query.order == Order::Id && (self.page.len() >= size || self.bytes >= MOST_BYTES)
     }
 
     /// The page; empty when nothing is left.
     pub fn take(&mut self) -> Vec<Head> {
         let page = std::mem::take(&mut self.page);
+        self.bytes = 0;
         self.last = page.last_key_value().map(|(place, _)| place.clone()).or(self.last.take());
         self.query.limit = self.query.limit.map(|limit| limit - page.len() as u64);
         page.into_values().collect()
@@ -92,5 +106,73 @@ impl Listing {
     fn size(&self) -> usize {
         let size = self.query.page.map_or(PAGE, |page| page.max(1) as usize);
         self.query.limit.map_or(size, |limit| size.min(usize::try_from(limit).unwrap_or(usize::MAX)))
+    }
+}
+
+fn weight(head: &Head) -> usize {
+    head.outcome.as_ref().map_or(0, Outcome::size)
+}
+
+#[cfg(test)]
+mod tests {
+    use milepost_core::{Bytes, Fence, Incarnation, Manifest, RunInfo, Sizes, Token};
+
+    use super::*;
+
+    /// A finished run with an output of so many bytes.
+    fn finished(name: &str, output: usize) -> Head {
+        let output = Bytes::from(vec![0; output]);
+        Head {
+            run: RunId::new(name).unwrap(),
+            info: RunInfo::named("test"),
+            manifest: Manifest::of(b"test"),
+            version: 2,
+            cursor: 0,
+            first: 1,
+            snapshots: Vec::new(),
+            fence: Fence { incarnation: Incarnation(1), epoch: 1, token: Token(1) },
+            lease: None,
+            due: None,
+            lapses: 0,
+            newest_message: 0,
+            note: None,
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+            sizes: Sizes::default(),
+            origin: None,
+            draft: false,
+            outcome: Some(Outcome::Completed { output }),
+            delete_after: None,
+            at: Timestamp(0),
+        }
+    }
+
+    #[test]
+    fn a_page_of_large_outcomes_ends_early_and_none_is_left_out() {
+        let sizes = [700 << 10, 700 << 10, 10, 2 << 20, 10, 10, 1 << 20, 0, 600 << 10, 600 << 10];
+        let heads: Vec<Head> =
+            sizes.iter().enumerate().map(|(n, size)| finished(&format!("run-{n}"), *size)).collect();
+        let pages = |order: Order, offered: &[&Head]| {
+            let mut listing = Listing::new(Query { order, ..Query::all() }, Timestamp(0));
+            let mut pages: Vec<Vec<String>> = Vec::new();
+            loop {
+                for head in offered {
+                    listing.offer((*head).clone());
+                }
+                match listing.take() {
+                    page if page.is_empty() => return pages,
+                    page => pages.push(page.iter().map(|head| head.run.to_string()).collect()),
+                }
+            }
+        };
+        let expected = [vec![0, 1], vec![2, 3], vec![4, 5, 6], vec![7, 8, 9]];
+        let expected: Vec<Vec<String>> =
+            expected.iter().map(|page| page.iter().map(|n| format!("run-{n}")).collect()).collect();
+        let (forward, backward): (Vec<&Head>, Vec<&Head>) =
+            (heads.iter().collect(), heads.iter().rev().collect());
+        for order in [Order::Id, Order::NewestFirst] {
+            assert_eq!(pages(order, &forward), expected);
+            assert_eq!(pages(order, &backward), expected);
+        }
     }
 }

@@ -20,9 +20,13 @@ use crate::{
     store::Inner,
 };
 
-/// How many heads are read in a trip when nothing else is asked for, and at most.
+/// How many candidates are merged at once when nothing else is asked for, and at most.
 const PAGE: u32 = 128;
 const LARGEST_PAGE: u32 = 1024;
+
+/// How many heads are asked for in the first trip. It doubles with each trip that gives all of them, and is what one gave
+/// that did not: a page of large outcomes takes little memory, and one of small ones few trips.
+const FIRST_HEADS: usize = 32;
 
 /// How many candidates a shard is asked for at first, and at most.
 const FEWEST: usize = 8;
@@ -50,6 +54,10 @@ struct Listing {
     shards: Vec<Shard>,
     /// The first candidate of each shard that has one.
     next: BinaryHeap<Reverse<(Vec<u8>, usize)>>,
+    /// Candidates in order, whose heads were not read yet.
+    waiting: VecDeque<Vec<u8>>,
+    /// How many of them are asked for at once.
+    at_once: usize,
     page: VecDeque<Head>,
 }
 
@@ -64,6 +72,8 @@ pub(crate) fn runs(inner: &Arc<Inner>, query: Query) -> BoxStream<'static, Resul
         cut: None,
         shards: (0..SHARDS).map(shard).collect(),
         next: BinaryHeap::new(),
+        waiting: VecDeque::new(),
+        at_once: FIRST_HEADS,
         page: VecDeque::new(),
     };
     stream::try_unfold(listing, |mut listing| async move {
@@ -90,22 +100,24 @@ impl Listing {
                 self.index = Index::of(&self.query, cut);
                 self.refill().await?;
             }
-            let candidates = self.candidates().await?;
-            if candidates.is_empty() {
+            if self.waiting.is_empty() {
+                self.waiting = self.candidates().await?;
+            }
+            if self.waiting.is_empty() {
                 return Ok(None);
             }
-            self.judge(candidates).await?;
+            self.judge().await?;
         }
     }
 
     /// The next candidates in order.
-    async fn candidates(&mut self) -> Result<Vec<Vec<u8>>> {
+    async fn candidates(&mut self) -> Result<VecDeque<Vec<u8>>> {
         let size = self.query.page.unwrap_or(PAGE).clamp(1, LARGEST_PAGE) as usize;
         let size = self.query.limit.map_or(size, |limit| size.min(usize::try_from(limit).unwrap_or(size)));
-        let mut candidates = Vec::new();
+        let mut candidates = VecDeque::new();
         while candidates.len() < size {
             let Some(Reverse((member, at))) = self.next.pop() else { break };
-            candidates.push(member);
+            candidates.push_back(member);
             let shard = &mut self.shards[at];
             if let Some(member) = shard.ready.pop_front() {
                 self.next.push(Reverse((member, at)));
@@ -144,21 +156,23 @@ impl Listing {
         Ok(())
     }
 
-    /// Reads the heads of candidates, a few at a time, and keeps those that match.
-    async fn judge(&mut self, candidates: Vec<Vec<u8>>) -> Result<()> {
+    /// Reads the heads of the next candidates and keeps those that match.
+    async fn judge(&mut self) -> Result<()> {
         let cut = self.cut.unwrap_or_default();
         let order = self.query.order;
-        let mut runs = Vec::with_capacity(candidates.len());
-        for member in &candidates {
+        let mut runs = Vec::with_capacity(self.at_once);
+        for member in self.waiting.iter().take(self.at_once) {
             let id = self.index.run_of(member, order);
             let id = std::str::from_utf8(id).ok().and_then(|id| RunId::new(id).ok());
             runs.push(id.ok_or_else(damaged)?);
         }
         let heads = read::heads(&self.inner, &runs).await?;
-        for (member, head) in candidates.iter().zip(heads) {
+        let all = heads.len() == runs.len();
+        self.at_once = if all { (self.at_once * 2).min(LARGEST_PAGE as usize) } else { heads.len() };
+        for (member, head) in self.waiting.drain(..heads.len()).zip(heads) {
             let Some(mut head) = head else { continue };
             head.at = cut;
-            if head.created_at <= cut && Index::is_of(member, &head, order) && self.query.matches(&head) {
+            if head.created_at <= cut && Index::is_of(&member, &head, order) && self.query.matches(&head) {
                 self.page.push_back(head);
             }
         }

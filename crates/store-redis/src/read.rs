@@ -1,6 +1,6 @@
 //! Reads of one run: its head, a snapshot, a blob.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use milepost_core::{At, BlobInfo, Digest, Floor, Head, Refusal, Result, RunId, Snapshot};
@@ -66,35 +66,35 @@ pub(crate) async fn parts(inner: &Inner, keys: &Keys) -> Result<Option<Answer>> 
     found(answers.into_iter().next().ok_or_else(damaged)?)
 }
 
-/// The heads of runs, in their order, in as few trips as their sizes allow; `None` for a run that is not there.
+/// The heads of the first of some runs, in their order: so many as one trip gives, at least one. `None` stands for a run
+/// that is not there.
 pub(crate) async fn heads(inner: &Inner, runs: &[RunId]) -> Result<Vec<Option<Head>>> {
     let keys: Vec<Keys> = runs.iter().map(|run| inner.keys(run)).collect();
     let floors: Vec<Floor> = runs.iter().map(|run| inner.seen.floor(run)).collect();
-    let mut heads: Vec<Option<Head>> = runs.iter().map(|_| None).collect();
+    let mut heads: Vec<Option<Option<Head>>> = runs.iter().map(|_| None).collect();
     // In a cluster a script keeps to one slot, and with that to one shard.
-    let mut groups = BTreeMap::<u16, VecDeque<usize>>::new();
+    let mut groups = BTreeMap::<u16, Vec<usize>>::new();
     for (at, keys) in keys.iter().enumerate() {
-        groups.entry(if inner.link.is_cluster() { keys.shard() } else { 0 }).or_default().push_back(at);
+        groups.entry(if inner.link.is_cluster() { keys.shard() } else { 0 }).or_default().push(at);
     }
-    while !groups.is_empty() {
-        let calls = groups.values().map(|group| heads_call(inner, group.iter().map(|at| &keys[*at])));
-        let answers = inner.link.call_all(calls.collect()).await?;
-        for (group, answer) in groups.values_mut().zip(answers) {
-            let answers = list(answer)?;
-            if answers.is_empty() {
-                return Err(damaged());
-            }
-            for answer in answers {
-                let at = group.pop_front().ok_or_else(damaged)?;
-                let Some(mut answer) = found(answer)? else { continue };
-                let found = Found::read(&keys[at], &runs[at], &mut answer)?;
-                inner.seen.check(&runs[at], floors[at], found.row.stand(), false)?;
-                heads[at] = Some(found.head);
-            }
+    let calls = groups.values().map(|group| heads_call(inner, group.iter().map(|at| &keys[*at])));
+    let answers = inner.link.call_all(calls.collect()).await?;
+    for (group, answer) in groups.values().zip(answers) {
+        let answers = list(answer)?;
+        if answers.is_empty() {
+            return Err(damaged());
         }
-        groups.retain(|_, group| !group.is_empty());
+        for (at, answer) in group.iter().copied().zip(answers) {
+            let Some(mut answer) = found(answer)? else {
+                heads[at] = Some(None);
+                continue;
+            };
+            let found = Found::read(&keys[at], &runs[at], &mut answer)?;
+            inner.seen.check(&runs[at], floors[at], found.row.stand(), false)?;
+            heads[at] = Some(Some(found.head));
+        }
     }
-    Ok(heads)
+    Ok(heads.into_iter().map_while(|head| head).collect())
 }
 
 pub(crate) async fn head(inner: &Inner, run: &RunId) -> Result<Option<Head>> {

@@ -20,6 +20,10 @@ use crate::{
     store::Inner,
 };
 
+/// How many runs are read side by side at first. It doubles while all of them find room on the page, and is how many did if
+/// not, so that large outcomes are neither held nor read in vain.
+const FIRST_READS: usize = 4;
+
 /// A hint for an entry that has not come is left for so many minutes: whoever filed it may be about to write the entry.
 const PATIENCE: u64 = 2;
 
@@ -36,6 +40,8 @@ struct Lister {
     listing: Listing,
     query: Query,
     source: Option<Source>,
+    /// How many runs are read side by side.
+    at_once: usize,
 }
 
 /// The runs that match.
@@ -45,6 +51,7 @@ pub(crate) fn runs(inner: &Arc<Inner>, query: Query) -> BoxStream<'static, Resul
         listing: Listing::new(query.clone(), Timestamp::default()),
         query,
         source: None,
+        at_once: FIRST_READS,
     };
     paged(lister, |mut lister| {
         apart(async move {
@@ -108,7 +115,7 @@ impl Lister {
         match source {
             Source::Hinted(mut left) => {
                 while !left.is_empty() && !self.listing.is_full() {
-                    let at = left.len().saturating_sub(READS);
+                    let at = left.len().saturating_sub(self.at_once);
                     let some: Vec<RunId> = left.split_off(at).into_iter().rev().collect();
                     let rest = self.offer(some).await?;
                     left.extend(rest.into_iter().rev());
@@ -130,7 +137,7 @@ impl Lister {
                         found.reverse();
                         continue;
                     }
-                    let at = found.len().saturating_sub(READS);
+                    let at = found.len().saturating_sub(self.at_once);
                     let some: Vec<RunId> = found.split_off(at).into_iter().rev().collect();
                     let rest = self.offer(some).await?;
                     found.extend(rest.into_iter().rev());
@@ -146,16 +153,20 @@ impl Lister {
     async fn offer(&mut self, runs: Vec<RunId>) -> Result<Vec<RunId>> {
         let moment = Moment { now: self.listing.cut(), ..self.inner.moment() };
         let inner = &self.inner;
-        let reads = runs.iter().map(|run| inner.look(run).boxed());
+        let reads = runs.iter().map(|run| inner.glance(run).boxed());
         let states = side_by_side(reads.collect()).await?;
+        let asked = runs.len();
         let mut runs = runs.into_iter().zip(states);
         while !self.listing.is_full() {
-            let Some((_, (state, _))) = runs.next() else { break };
+            let Some((_, state)) = runs.next() else { break };
             if let Some(state) = state {
                 self.listing.offer(state.head(&moment));
             }
         }
-        Ok(runs.map(|(run, _)| run).collect())
+        let left: Vec<RunId> = runs.map(|(run, _)| run).collect();
+        let fits = if left.is_empty() { self.at_once * 2 } else { asked - left.len() };
+        self.at_once = fits.clamp(1, READS);
+        Ok(left)
     }
 }
 

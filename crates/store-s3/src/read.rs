@@ -87,8 +87,7 @@ impl Inner {
     }
 
     pub(crate) async fn head(&self, run: &RunId) -> Result<Option<Head>> {
-        let (state, _) = self.look(run).await?;
-        Ok(state.map(|state| state.head(&self.moment())))
+        Ok(self.glance(run).await?.map(|state| state.head(&self.moment())))
     }
 
     /// Does `read` with a view of a run. What is not there any more was trimmed, dropped or deleted in between: then it is

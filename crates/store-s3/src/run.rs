@@ -23,6 +23,9 @@ pub(crate) const READS: usize = 16;
 /// So many names a page of a listing has.
 const PAGE: usize = 1000;
 
+/// An outcome of more bytes than these is not remembered.
+const LIGHT: usize = 4 << 10;
+
 /// How often a run that changes while it is read is read again before it is called damaged.
 const TRIES: u32 = 3;
 
@@ -61,6 +64,12 @@ pub(crate) struct Known {
 impl Known {
     fn nothing(verified: Duration) -> Self {
         Self { life: 0, slot: 0, state: None, verified, since_base: (0, 0), base_size: 0, littered: false }
+    }
+
+    /// Whether it takes more memory than it is worth: its outcome is large, and a finished run is seldom asked for.
+    pub(crate) fn is_heavy(&self) -> bool {
+        let outcome = self.state.as_ref().and_then(|state| state.head.outcome.as_ref());
+        outcome.is_some_and(|outcome| outcome.size() > LIGHT)
     }
 
     /// The place of the next entry.

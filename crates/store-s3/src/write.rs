@@ -92,7 +92,12 @@ impl Inner {
         let mut known = cell.known.lock().await;
         let answer = self.write_to(run, &mut known, ask).await;
         match &answer {
-            Ok(_) => cell.changed.send_replace(()),
+            Ok(_) => {
+                if known.as_ref().is_some_and(Known::is_heavy) {
+                    *known = None;
+                }
+                cell.changed.send_replace(());
+            }
             // Whatever happened, it is looked at anew.
             Err(error) if error.refusal().is_none() => *known = None,
             Err(_) => {}
@@ -269,6 +274,17 @@ impl Inner {
             self.litter(run);
         }
         Ok((known.state.clone(), known.life))
+    }
+
+    /// What is known of one run of many, looked at now: of a heavy one it is not kept.
+    pub(crate) async fn glance(&self, run: &RunId) -> Result<Option<Arc<State>>> {
+        let (state, _) = self.look(run).await?;
+        let cell = self.cells.of(run);
+        let mut known = cell.known.lock().await;
+        if known.as_ref().is_some_and(Known::is_heavy) {
+            *known = None;
+        }
+        Ok(state)
     }
 
     /// Forgets what is known of a run.

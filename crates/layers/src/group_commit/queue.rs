@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, Weak},
 };
 
-use milepost_core::{Applied, Commit, Committed, Error, ErrorKind, Outcome, Result, RunId, Store};
+use milepost_core::{Applied, Commit, Committed, Error, ErrorKind, Result, RunId, Store};
 use tokio::{
     runtime::Handle,
     sync::{Notify, oneshot},
@@ -141,10 +141,7 @@ fn weight(commit: &Commit) -> u64 {
     let records = commit.records.iter().map(|record| record.body.len());
     let blobs = commit.blobs.iter().map(|blob| blob.body.len());
     let snapshot = commit.snapshot.iter().map(|snapshot| snapshot.body.len());
-    let outcome = commit.finish.iter().map(|finish| match &finish.outcome {
-        Outcome::Completed { output } => output.len(),
-        Outcome::Failed { failure } => failure.message.len(),
-    });
+    let outcome = commit.finish.iter().map(|finish| finish.outcome.size());
     records.chain(blobs).chain(snapshot).chain(outcome).sum::<usize>() as u64
 }
 

@@ -12,10 +12,10 @@ mod examples_kill;
 mod forks;
 mod job;
 mod kill;
-#[cfg(all(feature = "run", target_os = "linux"))]
-mod memory;
 #[cfg(feature = "run")]
 mod matrix;
+#[cfg(all(feature = "run", target_os = "linux"))]
+mod memory;
 #[cfg(feature = "run")]
 mod scripted;
 mod urls;

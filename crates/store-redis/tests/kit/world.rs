@@ -1,14 +1,10 @@
 //! Where a scope's server is, and how it is killed.
 
-use std::{
-    fs,
-    process::ExitCode,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{process::ExitCode, sync::Arc};
 
 use milepost_conformance::{Harness, Scope};
 use milepost_core::{Error, ErrorKind, Result};
-use milepost_servers::{Kind, Redis, RedisCluster, Server};
+use milepost_servers::{Kind, Own, Server};
 use milepost_store_redis::{RedisConfig, RedisStore};
 
 use crate::CLUSTER;
@@ -17,16 +13,12 @@ use crate::CLUSTER;
 const USER: &str = "kit";
 pub(crate) const SECRET: &str = "open-sesame-4711";
 
-/// The server that a scope has for itself, once it is started.
-type Own = Arc<Mutex<Option<Box<dyn Server>>>>;
-
 pub(crate) fn failed(error: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Config, format!("{error:#}"))
 }
 
-fn start() -> anyhow::Result<Box<dyn Server>> {
-    Ok(if CLUSTER { Box::new(RedisCluster::start()?) } else { Box::new(Redis::start()?) })
-}
+/// What the scopes work on.
+const KIND: Kind = if CLUSTER { Kind::RedisCluster } else { Kind::Redis };
 
 /// The server that scopes share.
 fn shared() -> anyhow::Result<String> {
@@ -37,27 +29,17 @@ fn shared() -> anyhow::Result<String> {
     })
 }
 
-/// The URL of the scope's server, as whoever may do everything there. That of a server of its own stands in a file for the
-/// scope's other processes.
+/// The URL of the scope's server, as whoever may do everything there.
 pub(crate) fn url(scope: &Scope) -> Result<String> {
     if !scope.own_server() {
         return shared().map_err(failed);
     }
-    let own = scope.shared(Own::default);
-    let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
-    let file = scope.dir()?.join("url");
-    if let Ok(url) = fs::read_to_string(&file) {
-        return Ok(url);
-    }
-    let url = own.insert(start().map_err(failed)?).url();
-    fs::write(file, &url).map_err(failed)?;
-    Ok(url)
+    own(scope).url(KIND, &scope.dir()?.join("url")).map_err(failed)
 }
 
 /// Runs the kit on a server that its second processes find, too.
 pub(crate) fn main(kit: Harness) -> ExitCode {
-    let kind = if CLUSTER { Kind::RedisCluster } else { Kind::Redis };
-    milepost_servers::for_all_processes(kind, || milepost_conformance::main(kit))
+    milepost_servers::for_all_processes(KIND, || milepost_conformance::main(kit))
 }
 
 /// Where each node of the server at a URL is.
@@ -103,18 +85,16 @@ pub(crate) async fn connect(scope: Scope) -> Result<RedisStore> {
     config.cluster(CLUSTER).connect().await
 }
 
-fn with_own<T>(scope: &Scope, work: impl FnOnce(&dyn Server) -> anyhow::Result<T>) -> Result<T> {
-    let own = scope.shared(Own::default);
-    let own = own.lock().unwrap_or_else(PoisonError::into_inner);
-    let server = own.as_ref().ok_or_else(|| failed("the scope has no server of its own here"))?;
-    work(&**server).map_err(failed)
+/// The server that the scope has for itself, if its case kills it.
+fn own(scope: &Scope) -> Arc<Own> {
+    scope.shared(Arc::default)
 }
 
 pub(crate) async fn kill(scope: Scope) -> Result<()> {
-    with_own(&scope, |server| server.kill())
+    own(&scope).with(Server::kill).map_err(failed)
 }
 
 pub(crate) async fn restart(scope: Scope) -> Result<()> {
-    with_own(&scope, |server| server.restart())?;
+    own(&scope).with(Server::restart).map_err(failed)?;
     introduce(&url(&scope)?)
 }
