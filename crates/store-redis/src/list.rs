@@ -24,8 +24,9 @@ use crate::{
 const PAGE: u32 = 128;
 const LARGEST_PAGE: u32 = 1024;
 
-/// How many heads are asked for in the first trip. It doubles with each trip that gives all of them, and is what one gave
-/// that did not: a page of large outcomes takes little memory, and one of small ones few trips.
+/// How many heads a cluster is asked for in the first trip, since each shard may give a large one; a single server bounds its
+/// answer by itself. It doubles with each trip that gives all of them, and is what one gave that did not: a page of large
+/// outcomes takes little memory, and one of small ones few trips.
 const FIRST_HEADS: usize = 32;
 
 /// How many candidates a shard is asked for at first, and at most.
@@ -73,7 +74,7 @@ pub(crate) fn runs(inner: &Arc<Inner>, query: Query) -> BoxStream<'static, Resul
         shards: (0..SHARDS).map(shard).collect(),
         next: BinaryHeap::new(),
         waiting: VecDeque::new(),
-        at_once: FIRST_HEADS,
+        at_once: if inner.link.is_cluster() { FIRST_HEADS } else { LARGEST_PAGE as usize },
         page: VecDeque::new(),
     };
     stream::try_unfold(listing, |mut listing| async move {
@@ -160,7 +161,7 @@ impl Listing {
     async fn judge(&mut self) -> Result<()> {
         let cut = self.cut.unwrap_or_default();
         let order = self.query.order;
-        let mut runs = Vec::with_capacity(self.at_once);
+        let mut runs = Vec::new();
         for member in self.waiting.iter().take(self.at_once) {
             let id = self.index.run_of(member, order);
             let id = std::str::from_utf8(id).ok().and_then(|id| RunId::new(id).ok());

@@ -18,7 +18,7 @@ const PAGE: u32 = 256;
 const LARGEST_PAGE: u32 = 4096;
 
 /// A page of outcomes larger than this is cut.
-const MOST_BYTES: usize = 1 << 20;
+const MOST_BYTES: usize = 8 << 20;
 
 /// A listing that is being read.
 struct Listing {
