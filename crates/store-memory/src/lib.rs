@@ -24,6 +24,7 @@
 //! # }).unwrap();
 //! ```
 
+mod apart;
 mod apply;
 mod batch;
 mod image;
@@ -33,6 +34,7 @@ mod request;
 pub mod rules;
 mod store;
 
+pub use apart::apart;
 pub use apply::{Answer, Mint, Write, apply};
 pub use batch::one_by_one;
 pub use image::Image;

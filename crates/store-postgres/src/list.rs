@@ -3,10 +3,10 @@
 //! A page is one statement with its values in its text: its best plan depends on them. Whether many runs are due or few
 //! decides between the order of the ids and the index of what is due.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
-use futures_util::{StreamExt, stream};
 use milepost_core::{BoxStream, Head, Operation, Order, Query, Result, RunId, Status, Timestamp};
+use milepost_store_memory::{apart, paged};
 
 use crate::{
     columns::Columns,
@@ -35,40 +35,41 @@ struct Listing {
     cut: Option<Timestamp>,
     /// The place of the last candidate that was looked at.
     last: Option<(Timestamp, RunId)>,
-    page: VecDeque<Head>,
     ended: bool,
 }
 
 /// The runs that match.
 pub(crate) fn runs(inner: &Arc<Inner>, query: Query) -> BoxStream<'static, Result<Head>> {
-    let (inner, page) = (inner.clone(), VecDeque::new());
-    let listing = Listing { inner, query, cut: None, last: None, page, ended: false };
-    stream::try_unfold(listing, |mut listing| async move {
-        let next = listing.next().await.map_err(|error| error.during(BACKEND, Operation::List, None))?;
-        Ok(next.map(|head| (head, listing)))
+    let listing = Listing { inner: inner.clone(), query, cut: None, last: None, ended: false };
+    paged(listing, |mut listing| {
+        apart(async move {
+            let page = listing.page().await.map_err(|error| error.during(BACKEND, Operation::List, None))?;
+            Ok((!page.is_empty()).then_some((page, listing)))
+        })
     })
-    .boxed()
 }
 
 impl Listing {
-    async fn next(&mut self) -> Result<Option<Head>> {
+    /// The next page, which is empty if there are no more.
+    async fn page(&mut self) -> Result<Vec<Head>> {
         loop {
             self.inner.check_open()?;
-            if self.query.limit == Some(0) {
-                return Ok(None);
+            if self.ended || self.query.limit == Some(0) {
+                return Ok(Vec::new());
             }
-            if let Some(head) = self.page.pop_front() {
-                self.query.limit = self.query.limit.map(|limit| limit - 1);
-                return Ok(Some(head));
+            let mut page = self.fetch().await?;
+            if let Some(limit) = &mut self.query.limit {
+                page.truncate(usize::try_from(*limit).unwrap_or(usize::MAX));
+                *limit -= page.len() as u64;
             }
-            if self.ended {
-                return Ok(None);
+            if !page.is_empty() {
+                return Ok(page);
             }
-            self.fetch().await?;
         }
     }
 
-    async fn fetch(&mut self) -> Result<()> {
+    /// Looks at the next candidates, and gives those that match.
+    async fn fetch(&mut self) -> Result<Vec<Head>> {
         let cut = match self.cut {
             Some(cut) => cut,
             None => *self.cut.insert(read::clock(&self.inner).await?),
@@ -80,6 +81,7 @@ impl Listing {
         let rows = self.inner.link.call(&call).await?;
         // Those that were left out because the outcomes before them are large come on the next page.
         self.ended = true;
+        let mut page = Vec::new();
         for row in &rows {
             let mut columns = Columns::new(row);
             let candidates = columns.int()?;
@@ -87,10 +89,10 @@ impl Listing {
             let head = Found::read_any(Parts::read(&mut columns)?)?.head;
             self.last = Some((head.created_at, head.run.clone()));
             if self.query.matches(&head) {
-                self.page.push_back(head);
+                page.push(head);
             }
         }
-        Ok(())
+        Ok(page)
     }
 
     /// The next candidates: at least every run that matches.

@@ -1,13 +1,13 @@
 //! Records and messages, read in pages. No connection is held between two pages.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use milepost_core::{
     BlobInfo, BoxStream, Digest, Error, Kind, Message, MessageKey, Operation, OperationId, Record, RecordId,
     Refusal, Result, RunId, Span, Timestamp,
 };
+use milepost_store_memory::{apart, paged};
 
 use crate::{
     columns::{Columns, bind},
@@ -118,11 +118,10 @@ impl Entry for Message {
 }
 
 /// A stream that is being read: `span` is what is still to come.
-struct Reader<T> {
+struct Reader {
     inner: Arc<Inner>,
     run: RunId,
     span: Span,
-    page: VecDeque<T>,
     follower: Option<Follower>,
     ended: bool,
 }
@@ -134,48 +133,49 @@ pub(crate) fn entries<T: Entry>(
     span: Span,
 ) -> BoxStream<'static, Result<T>> {
     let follower = span.follow.then(|| Follower::new(&inner.followers, run));
-    let (inner, run) = (inner.clone(), run.clone());
-    let reader = Reader { inner, run, span, page: VecDeque::new(), follower, ended: false };
-    stream::try_unfold(reader, |mut reader| async move {
-        let next = reader.next().await;
-        let next = next.map_err(|error| error.during(BACKEND, T::OPERATION, Some(&reader.run)))?;
-        Ok(next.map(|entry| (entry, reader)))
+    let reader = Reader { inner: inner.clone(), run: run.clone(), span, follower, ended: false };
+    paged(reader, |mut reader| {
+        apart(async move {
+            let page = reader.page::<T>().await;
+            let page = page.map_err(|error| error.during(BACKEND, T::OPERATION, Some(&reader.run)))?;
+            Ok((!page.is_empty()).then_some((page, reader)))
+        })
     })
-    .boxed()
 }
 
-impl<T: Entry> Reader<T> {
-    async fn next(&mut self) -> Result<Option<T>> {
+impl Reader {
+    /// The next page, which is empty if there are no more. Who follows waits for one.
+    async fn page<T: Entry>(&mut self) -> Result<Vec<T>> {
         loop {
             self.inner.check_open()?;
-            if let Some(entry) = self.page.pop_front() {
-                return Ok(Some(entry));
-            }
             if self.ended {
-                return Ok(None);
+                return Ok(Vec::new());
             }
             let changed = self.follower.as_ref().map(Follower::changed);
             let mut notified = changed.as_ref().map(|changed| Box::pin(changed.notified()));
             if let Some(notified) = &mut notified {
                 notified.as_mut().enable();
             }
-            self.fetch().await?;
+            let page: Vec<T> = self.fetch().await?;
+            if !page.is_empty() {
+                self.follower.iter_mut().for_each(Follower::found);
+                return Ok(page);
+            }
             let Some((follower, notified)) = self.follower.as_mut().zip(notified) else { continue };
-            if !self.page.is_empty() {
-                follower.found();
-            } else if !self.ended {
-                if self.inner.link.direct && follower.is_to_register() {
-                    // Once it is told, there is another look before the wait.
-                    register(&self.inner, self.run.clone()).await;
-                } else {
-                    follower.wait(notified).await;
-                }
+            if self.ended {
+                continue;
+            }
+            if self.inner.link.direct && follower.is_to_register() {
+                // Once it is told, there is another look before the wait.
+                register(&self.inner, self.run.clone()).await;
+            } else {
+                follower.wait(notified).await;
             }
         }
     }
 
     /// Fetches a page and moves the span past it.
-    async fn fetch(&mut self) -> Result<()> {
+    async fn fetch<T: Entry>(&mut self) -> Result<Vec<T>> {
         let span = &mut self.span;
         let values = [
             Value::text(self.run.as_str()),
@@ -195,8 +195,7 @@ impl<T: Entry> Reader<T> {
         T::check(span, &row, tally, &page)?;
         let last = page.last().map(T::position);
         self.ended = span.pass(page.len(), last, T::newest(&row), row.is_finished());
-        self.page = page.into();
-        Ok(())
+        Ok(page)
     }
 }
 
@@ -227,11 +226,9 @@ fn decode<T: Entry>(rows: &[sqlx::postgres::PgRow], run: &RunId) -> Result<Optio
 /// The blobs of a run, by their names. Their names are summed up on the way, and compared with what the run's row says
 /// of them if nothing was committed meanwhile.
 pub(crate) fn blobs(inner: &Arc<Inner>, run: &RunId) -> BoxStream<'static, Result<BlobInfo>> {
-    let (inner, run) = (inner.clone(), run.clone());
-    let start = (None, Tally { count: 0, sum: 0 }, None);
-    let pages = stream::try_unfold(start, move |(after, mut tally, mut version)| {
-        let (inner, run) = (inner.clone(), run.clone());
-        async move {
+    let start = (inner.clone(), run.clone(), None, Tally { count: 0, sum: 0 }, None);
+    paged(start, |(inner, run, after, mut tally, mut version)| {
+        apart(async move {
             let during = |error: Error| error.during(BACKEND, Operation::Blobs, Some(&run));
             inner.check_open().map_err(during)?;
             let (row, page) = read::blobs(&inner, &run, after).await.map_err(during)?;
@@ -248,9 +245,8 @@ pub(crate) fn blobs(inner: &Arc<Inner>, run: &RunId) -> BoxStream<'static, Resul
                     Err(during(corrupt("a blob is gone")))
                 };
             };
-            let next = (Some(last.name), tally, Some(version));
-            Ok::<_, Error>(Some((stream::iter(page.into_iter().map(Ok)), next)))
-        }
-    });
-    pages.try_flatten().boxed()
+            let after = Some(last.name);
+            Ok(Some((page, (inner, run, after, tally, Some(version)))))
+        })
+    })
 }

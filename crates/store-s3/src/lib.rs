@@ -91,7 +91,6 @@
 //! [`ErrorKind::Corrupt`]: milepost_core::ErrorKind::Corrupt
 //! [`ErrorKind::NotPrepared`]: milepost_core::ErrorKind::NotPrepared
 
-mod apart;
 #[cfg(feature = "aws")]
 mod aws;
 mod config;

@@ -9,10 +9,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use milepost_core::{BoxStream, Head, Operation, Query, Result, RunId, Status, Timestamp};
-use milepost_store_memory::{Listing, paged};
+use milepost_store_memory::{Listing, apart, paged};
 
 use crate::{
-    apart::apart,
     error::during,
     judge::Moment,
     layout::{self, DUE, Hint, RUNS, hex, minute},

@@ -9,10 +9,9 @@ use milepost_core::{
     At, BlobInfo, BoxStream, Capability, Clock, Cursor, Digest, Head, Message, Operation, Record, Refusal,
     Result, RunId, Snapshot, Span, SystemClock, Timestamp,
 };
-use milepost_store_memory::paged;
+use milepost_store_memory::{apart, paged};
 
 use crate::{
-    apart::apart,
     entry::{Body, Commit, Deed, Entry, Part},
     error::{corrupt, during},
     frame,

@@ -1,9 +1,9 @@
 //! Listings: pages by key, filtered in SQL where an index or a column helps, and by the query itself in the end.
 
-use std::{collections::VecDeque, ops::ControlFlow, sync::Arc};
+use std::{ops::ControlFlow, sync::Arc};
 
-use futures_util::{StreamExt, stream};
 use milepost_core::{BoxStream, Head, Operation, Order, Query, Result, RunId, Status, Timestamp};
+use milepost_store_memory::{apart, paged};
 use sqlx::sqlite::SqliteRow;
 
 use crate::{
@@ -30,20 +30,19 @@ struct Listing {
     gone: Option<String>,
     /// The place of the last candidate that was looked at.
     last: Option<(Timestamp, RunId)>,
-    page: VecDeque<Head>,
     ended: bool,
 }
 
 /// The runs that match.
 pub(crate) fn runs(inner: &Arc<Inner>, query: Query) -> BoxStream<'static, Result<Head>> {
     let cut = inner.config.clock.now();
-    let (inner, page) = (inner.clone(), VecDeque::new());
-    let listing = Listing { inner, query, cut, gone: None, last: None, page, ended: false };
-    stream::try_unfold(listing, |mut listing| async move {
-        let next = listing.next().await.map_err(|error| error.during(BACKEND, Operation::List, None))?;
-        Ok(next.map(|head| (head, listing)))
+    let listing = Listing { inner: inner.clone(), query, cut, gone: None, last: None, ended: false };
+    paged(listing, |mut listing| {
+        apart(async move {
+            let page = listing.page().await.map_err(|error| error.during(BACKEND, Operation::List, None))?;
+            Ok((!page.is_empty()).then_some((page, listing)))
+        })
     })
-    .boxed()
 }
 
 /// What a page's candidates add up to.
@@ -55,23 +54,23 @@ struct Candidates {
 }
 
 impl Listing {
-    async fn next(&mut self) -> Result<Option<Head>> {
-        loop {
-            if self.query.limit == Some(0) {
-                return Ok(None);
+    /// The next page, which is empty if there are no more.
+    async fn page(&mut self) -> Result<Vec<Head>> {
+        while !self.ended && self.query.limit != Some(0) {
+            let mut page = self.fetch().await?;
+            if let Some(limit) = &mut self.query.limit {
+                page.truncate(usize::try_from(*limit).unwrap_or(usize::MAX));
+                *limit -= page.len() as u64;
             }
-            if let Some(head) = self.page.pop_front() {
-                self.query.limit = self.query.limit.map(|limit| limit - 1);
-                return Ok(Some(head));
+            if !page.is_empty() {
+                return Ok(page);
             }
-            if self.ended {
-                return Ok(None);
-            }
-            self.fetch().await?;
         }
+        Ok(Vec::new())
     }
 
-    async fn fetch(&mut self) -> Result<()> {
+    /// Looks at the next candidates, and gives those that match.
+    async fn fetch(&mut self) -> Result<Vec<Head>> {
         if self.gone.is_none() {
             self.gone = Some(self.look_for_gone().await?);
         }
@@ -91,14 +90,15 @@ impl Listing {
             })
             .await?;
         self.ended = !found.cut && found.rows.len() < size as usize;
+        let mut page = Vec::new();
         for row in found.rows {
             let head = Image::read(row)?.head(self.cut, &self.inner.here)?;
             self.last = Some((head.created_at, head.run.clone()));
             if self.query.matches(&head) {
-                self.page.push_back(head);
+                page.push(head);
             }
         }
-        Ok(())
+        Ok(page)
     }
 
     /// Whether it matters that the holder of a lease is gone: its run is due at once.

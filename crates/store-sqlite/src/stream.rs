@@ -1,12 +1,12 @@
 //! Records and messages, read in pages. No connection is held between two pages.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
-use futures_util::{StreamExt, stream};
 use milepost_core::{
     BlobInfo, BoxStream, Digest, Error, Incarnation, Kind, Message, MessageKey, Operation, OperationId,
     Record, RecordId, Refusal, Result, RunId, Span, Timestamp,
 };
+use milepost_store_memory::{apart, paged};
 use sqlx::sqlite::SqliteRow;
 
 use crate::{
@@ -161,11 +161,10 @@ impl Entry for Message {
 }
 
 /// A stream that is being read: `span` is what is still to come.
-struct Reader<T> {
+struct Reader {
     inner: Arc<Inner>,
     run: RunId,
     span: Span,
-    page: VecDeque<T>,
     follower: Option<Follower>,
     ended: bool,
 }
@@ -177,47 +176,40 @@ pub(crate) fn entries<T: Entry>(
     span: Span,
 ) -> BoxStream<'static, Result<T>> {
     let follower = span.follow.then(|| Follower::new(&inner.followers, run));
-    let reader = Reader {
-        inner: inner.clone(),
-        run: run.clone(),
-        span,
-        page: VecDeque::new(),
-        follower,
-        ended: false,
-    };
-    stream::try_unfold(reader, |mut reader| async move {
-        let next = reader.next().await;
-        let next = next.map_err(|error| error.during(BACKEND, T::OPERATION, Some(&reader.run)))?;
-        Ok(next.map(|entry| (entry, reader)))
+    let reader = Reader { inner: inner.clone(), run: run.clone(), span, follower, ended: false };
+    paged(reader, |mut reader| {
+        apart(async move {
+            let page = reader.page::<T>().await;
+            let page = page.map_err(|error| error.during(BACKEND, T::OPERATION, Some(&reader.run)))?;
+            Ok((!page.is_empty()).then_some((page, reader)))
+        })
     })
-    .boxed()
 }
 
-impl<T: Entry> Reader<T> {
-    async fn next(&mut self) -> Result<Option<T>> {
-        loop {
-            if let Some(entry) = self.page.pop_front() {
-                return Ok(Some(entry));
-            }
-            if self.ended {
-                return Ok(None);
-            }
+impl Reader {
+    /// The next page, which is empty if there are no more. Who follows waits for one.
+    async fn page<T: Entry>(&mut self) -> Result<Vec<T>> {
+        while !self.ended {
             let changed = self.follower.as_ref().map(Follower::changed);
             let mut notified = changed.as_ref().map(|changed| Box::pin(changed.notified()));
             if let Some(notified) = &mut notified {
                 notified.as_mut().enable();
             }
-            self.fetch().await?;
+            let page: Vec<T> = self.fetch().await?;
             match (&mut self.follower, notified) {
-                (Some(follower), _) if !self.page.is_empty() => follower.found(),
+                (follower, _) if !page.is_empty() => {
+                    follower.iter_mut().for_each(Follower::found);
+                    return Ok(page);
+                }
                 (Some(follower), Some(notified)) if !self.ended => follower.wait(notified).await,
                 _ => {}
             }
         }
+        Ok(Vec::new())
     }
 
     /// Fetches a page and moves the span past it.
-    async fn fetch(&mut self) -> Result<()> {
+    async fn fetch<T: Entry>(&mut self) -> Result<Vec<T>> {
         let span = &mut self.span;
         let statements = if span.reverse { T::REVERSE } else { T::FORWARD };
         let values = [
@@ -235,19 +227,16 @@ impl<T: Entry> Reader<T> {
         T::check(span, &read, &page)?;
         let last = page.last().map(T::position);
         self.ended = span.pass(page.len(), last, T::newest(row), row.outcome.is_some());
-        self.page = page.into();
-        Ok(())
+        Ok(page)
     }
 }
 
 /// The blobs of a run, by their names. Their names are summed up on the way, and compared with what the run's row says
 /// of them if nothing was committed meanwhile.
 pub(crate) fn blobs(inner: &Arc<Inner>, run: &RunId) -> BoxStream<'static, Result<BlobInfo>> {
-    let (inner, run) = (inner.clone(), run.clone());
-    let start = (None, Counts::default(), None);
-    let pages = stream::try_unfold(start, move |(after, mut sum, mut version)| {
-        let (inner, run) = (inner.clone(), run.clone());
-        async move {
+    let start = (inner.clone(), run.clone(), None, Counts::default(), None);
+    paged(start, |(inner, run, after, mut sum, mut version)| {
+        apart(async move {
             let during = |error: Error| error.during(BACKEND, Operation::Blobs, Some(&run));
             let (row, page) = read::blobs(&inner, &run, after).await.map_err(during)?;
             for info in &page {
@@ -260,9 +249,8 @@ pub(crate) fn blobs(inner: &Arc<Inner>, run: &RunId) -> BoxStream<'static, Resul
                 let changed = version != (row.fence, row.version);
                 return if whole || changed { Ok(None) } else { Err(during(corrupt("a blob is gone"))) };
             };
-            let next = (Some(last.name), sum, Some(version));
-            Ok::<_, Error>(Some((stream::iter(page.into_iter().map(Ok)), next)))
-        }
-    });
-    futures_util::TryStreamExt::try_flatten(pages).boxed()
+            let after = Some(last.name);
+            Ok(Some((page, (inner, run, after, sum, Some(version)))))
+        })
+    })
 }

@@ -17,5 +17,7 @@ mod matrix;
 #[cfg(all(feature = "run", target_os = "linux"))]
 mod memory;
 #[cfg(feature = "run")]
+mod readers;
+#[cfg(feature = "run")]
 mod scripted;
 mod urls;
