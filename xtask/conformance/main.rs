@@ -2,10 +2,10 @@
 //!
 //! It is told by its environment what to connect to, and takes the arguments of a test program.
 
+mod bucket;
 mod places;
 mod postgres;
 mod redis;
-mod s3;
 mod scheme;
 
 use std::process::ExitCode;

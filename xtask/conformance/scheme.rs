@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use anyhow::{Context, bail};
 use milepost::SqliteConfig;
 
-use crate::{postgres, redis, s3};
+use crate::{bucket, postgres, redis};
 
 /// What stands before the path of a folder.
 const FILE: &str = "file://";
@@ -21,6 +21,8 @@ pub(crate) enum Scheme {
     Redis,
     RedisCluster,
     S3,
+    Gcs,
+    Azure,
     File,
 }
 
@@ -33,6 +35,8 @@ const SCHEMES: &[(&str, Scheme)] = &[
     ("redis", Scheme::Redis),
     ("redis+cluster", Scheme::RedisCluster),
     ("s3", Scheme::S3),
+    ("gs", Scheme::Gcs),
+    ("az", Scheme::Azure),
     ("file", Scheme::File),
 ];
 
@@ -56,8 +60,13 @@ impl Scheme {
     pub(crate) fn is_server(self) -> bool {
         match self {
             Self::Memory | Self::Sqlite | Self::File => false,
-            Self::Postgres | Self::Redis | Self::RedisCluster | Self::S3 => true,
+            Self::Postgres | Self::Redis | Self::RedisCluster => true,
+            Self::S3 | Self::Gcs | Self::Azure => true,
         }
+    }
+
+    fn is_bucket(self) -> bool {
+        matches!(self, Self::S3 | Self::Gcs | Self::Azure)
     }
 
     /// The URL of a case's own place.
@@ -68,9 +77,11 @@ impl Scheme {
             Self::Redis | Self::RedisCluster => return redis::place(base, parameters, scope),
             Self::Memory => base.to_owned(),
             Self::Sqlite => format!("{base}.{scope}"),
-            Self::S3 | Self::File => format!("{}/{scope}", base.trim_end_matches('/')),
+            Self::S3 | Self::Gcs | Self::Azure | Self::File => {
+                format!("{}/{scope}", base.trim_end_matches('/'))
+            }
         };
-        if self == Self::S3 && !parameters.contains("prepare=") {
+        if self.is_bucket() && !parameters.contains("prepare=") {
             let and = if parameters.is_empty() { "" } else { "&" };
             return format!("{base}?{parameters}{and}prepare=1");
         }
@@ -85,7 +96,7 @@ impl Scheme {
             Self::Postgres => postgres::remove(urls),
             Self::Redis | Self::RedisCluster => redis::remove(urls),
             Self::File => urls.iter().try_for_each(|url| remove_folder(url)),
-            Self::S3 => s3::remove(urls),
+            Self::S3 | Self::Gcs | Self::Azure => bucket::remove(urls),
         }
     }
 }
@@ -140,6 +151,7 @@ mod tests {
         assert_eq!(place("file:///a/runs"), "file:///a/runs/mp_1");
         assert_eq!(place("s3://b/jobs?region=x"), "s3://b/jobs/mp_1?region=x&prepare=1");
         assert_eq!(place("s3://b"), "s3://b/mp_1?prepare=1");
+        assert_eq!(place("az://c/jobs?account=a"), "az://c/jobs/mp_1?account=a&prepare=1");
     }
 
     #[test]
