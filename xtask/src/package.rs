@@ -29,7 +29,8 @@ pub(crate) fn compile(workspace: &Workspace) -> anyhow::Result<Vec<Program>> {
     let published: Vec<_> = workspace.packages().filter(|package| package.is_published()).collect();
     let unpack = |package: &&Package| {
         let file = made.join(format!("{}.crate", directory(package)));
-        Program::other(&folder, "tar", ["-xzf"]).arg(file)
+        // All packages have the same old time for every file: cargo would take what it built of the last ones for these.
+        Program::other(&folder, "tar", ["-xmzf"]).arg(file)
     };
     let mut programs: Vec<_> = published.iter().map(unpack).collect();
 

@@ -47,7 +47,9 @@ async fn passing<T>(ctx: &Context, clock: &ManualClock, done: impl Future<Output
     loop {
         clock.advance(ttl(ctx) / 3);
         let patience = SystemClock::default();
-        if let Either::Left((done, _)) = select(done.as_mut(), patience.sleep(Duration::from_millis(100))).await {
+        if let Either::Left((done, _)) =
+            select(done.as_mut(), patience.sleep(Duration::from_millis(100))).await
+        {
             return done;
         }
     }
@@ -67,7 +69,7 @@ async fn a_quiet_run_is_renewed(ctx: &Context) -> Verdict {
             while until(ctx, &run).await? == before {
                 tokio::task::yield_now().await;
             }
-            Ok(())
+            Verdict::Ok(())
         };
         passing(ctx, &clock, renewed).await?;
         expect("it is later", until(ctx, &run).await? > before, before)?;
