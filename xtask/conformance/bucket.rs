@@ -88,7 +88,7 @@ fn google(url: &Url, name: &str) -> object_store::Result<Box<dyn ObjectStore>> {
         builder = builder.with_service_account_path(file);
     }
     if let Some(endpoint) = get(url, "endpoint") {
-        builder = builder.with_base_url(endpoint);
+        builder = builder.with_base_url(&endpoint);
     }
     Ok(Box::new(builder.build()?))
 }
