@@ -115,36 +115,22 @@ fn weight(head: &Head) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use milepost_core::{Bytes, Fence, Incarnation, Manifest, RunInfo, Sizes, Token};
+    use milepost_core::{
+        Capabilities, Durability, Ids, Incarnation, Manifest, Open, RunInfo, SystemIds, Token,
+    };
 
     use super::*;
+    use crate::{Mint, Request};
 
     /// A finished run with an output of so many bytes.
     fn finished(name: &str, output: usize) -> Head {
-        let output = Bytes::from(vec![0; output]);
-        Head {
-            run: RunId::new(name).unwrap(),
-            info: RunInfo::named("test"),
-            manifest: Manifest::of(b"test"),
-            version: 2,
-            cursor: 0,
-            first: 1,
-            snapshots: Vec::new(),
-            fence: Fence { incarnation: Incarnation(1), epoch: 1, token: Token(1) },
-            lease: None,
-            due: None,
-            lapses: 0,
-            newest_message: 0,
-            note: None,
-            created_at: Timestamp(0),
-            updated_at: Timestamp(0),
-            sizes: Sizes::default(),
-            origin: None,
-            draft: false,
-            outcome: Some(Outcome::Completed { output }),
-            delete_after: None,
-            at: Timestamp(0),
-        }
+        let (run, mut image) = (RunId::new(name).unwrap(), None);
+        let open = Open::create(SystemIds.operation(), RunInfo::named("test"), Manifest::of(b"test"));
+        let mint = Mint { incarnation: Incarnation(1), token: Token(1) };
+        let capabilities = Capabilities::all(Durability::Process);
+        (open, mint).apply(&mut image, &run, &capabilities, Timestamp(0)).unwrap();
+        let outcome = Outcome::Completed { output: vec![0; output].into() };
+        Head { outcome: Some(outcome), ..image.unwrap().head(Timestamp(0)) }
     }
 
     #[test]

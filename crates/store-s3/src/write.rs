@@ -93,9 +93,7 @@ impl Inner {
         let answer = self.write_to(run, &mut known, ask).await;
         match &answer {
             Ok(_) => {
-                if known.as_ref().is_some_and(Known::is_heavy) {
-                    *known = None;
-                }
+                known.take_if(|known| known.is_heavy());
                 cell.changed.send_replace(());
             }
             // Whatever happened, it is looked at anew.
@@ -279,11 +277,7 @@ impl Inner {
     /// What is known of one run of many, looked at now: of a heavy one it is not kept.
     pub(crate) async fn glance(&self, run: &RunId) -> Result<Option<Arc<State>>> {
         let (state, _) = self.look(run).await?;
-        let cell = self.cells.of(run);
-        let mut known = cell.known.lock().await;
-        if known.as_ref().is_some_and(Known::is_heavy) {
-            *known = None;
-        }
+        self.cells.of(run).known.lock().await.take_if(|known| known.is_heavy());
         Ok(state)
     }
 
