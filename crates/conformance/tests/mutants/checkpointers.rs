@@ -186,6 +186,9 @@ impl Spoiled {
             }
             (SwallowsErrors, Err(_)) => Ok(self.persisted()),
             (IgnoresTheLostLease, Err(error)) if error.kind() == ErrorKind::Fenced => Ok(self.persisted()),
+            (SaysNoAfterMaybe, Err(error)) if error.refusal().is_some() => {
+                Err(error.with_applied(Applied::No))
+            }
             (CallsEveryErrorTransient, Err(error)) => {
                 Err(Error::new(ErrorKind::Unavailable, error.to_string()))
             }

@@ -16,6 +16,7 @@ pub(crate) enum Fault {
     ForgetsRecordsThatFailed,
     ForgetsTheStateThatFailed,
     AppendsAgainAfterDoubt,
+    SaysNoAfterMaybe,
     ThrottlesCheckpoints,
     FlushesNothing,
     ReleasesWithoutTheHeldState,
@@ -99,6 +100,11 @@ pub(crate) const FAULTS: &[(Fault, &str, &str)] = &[
         AppendsAgainAfterDoubt,
         "Records whose acknowledgement was lost are appended again as new ones.",
         "checkpointer/whichever-write-fails-the-log-is-exact",
+    ),
+    (
+        SaysNoAfterMaybe,
+        "A refused save says that nothing was applied, whatever came before it.",
+        "checkpointer/after-maybe-no-refusal-says-no",
     ),
     (
         ThrottlesCheckpoints,

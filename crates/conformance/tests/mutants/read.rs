@@ -182,7 +182,7 @@ impl<T: Entry> Reader<T> {
                 self.last = Some(entry.clone());
                 return Ok(Some(entry));
             }
-            let fetched = self.fetch();
+            let fetched = self.fetch_by_connection().await;
             let last = match fetched {
                 Err(error) if self.ends_silently(&error) => return Ok(None),
                 fetched => fetched?,
@@ -210,6 +210,17 @@ impl<T: Entry> Reader<T> {
                 _ => return Ok(None),
             }
         }
+    }
+
+    /// Fetches a page, which takes a moment and a connection where that is the flaw.
+    async fn fetch_by_connection(&mut self) -> Result<bool> {
+        let flaw = if self.span.follow { FollowersKeepAConnection } else { PagesKeepAConnection };
+        let store = self.store.clone();
+        let connection = store.connection(&[flaw]).await;
+        if connection.is_some() {
+            tokio::task::yield_now().await;
+        }
+        self.fetch()
     }
 
     fn ends_silently(&self, error: &Error) -> bool {

@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub(crate) changed: watch::Sender<()>,
     /// One writer at a time, for the flaws whose writes take their time in the sight of readers.
     writing: tokio::sync::Mutex<()>,
+    /// For the flaws whose readers take them from everybody else.
+    pub(crate) connections: tokio::sync::Semaphore,
     connected: AtomicU32,
     pub(crate) commits: AtomicU32,
 }
@@ -79,6 +81,7 @@ impl Broken {
                 clock: scope.clock(),
                 changed: watch::Sender::new(()),
                 writing: tokio::sync::Mutex::default(),
+                connections: tokio::sync::Semaphore::new(4),
                 connected: AtomicU32::new(0),
                 commits: AtomicU32::new(0),
             })
@@ -290,6 +293,7 @@ impl Broken {
     pub(crate) async fn commit_one(&self, commit: Commit) -> Result<Committed> {
         let run = commit.run.clone();
         let records = commit.records.len();
+        let _connection = self.connection(&[PagesKeepAConnection, FollowersKeepAConnection]).await;
         let shown = [
             CommitShowsItsHeadFirst,
             CommitShowsItsRecordsFirst,
@@ -308,6 +312,11 @@ impl Broken {
             self.rules.commit(Self::found(lost.as_mut().unwrap_or(slot))?, commit, now)
         });
         Ok(self.answered(committed.await?, records))
+    }
+
+    /// One of the connections that all share, of a store with one of these flaws.
+    pub(crate) async fn connection(&self, flaws: &[Flaw]) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        if self.rules.has_any(flaws) { self.world.connections.acquire().await.ok() } else { None }
     }
 
     fn is_lost(&self) -> bool {

@@ -8,6 +8,8 @@ cases! { checkpointer:
     whichever_write_fails_the_log_is_exact [],
     /// Whatever befalls a third of all writes, at random, the log is exact.
     under_random_faults_the_log_is_exact [],
+    /// Once a write may have held, no later refusal says that nothing was applied: what became of it, only the log knows.
+    after_maybe_no_refusal_says_no [],
     /// Wherever its process dies, another one finishes the run: nothing acknowledged is lost, nothing is there twice.
     wherever_it_dies_the_run_is_finished [],
 }
@@ -110,6 +112,31 @@ async fn under_random_faults_the_log_is_exact(ctx: &Context) -> Verdict {
         let store = Faults::new(ctx.a.clone(), plan);
         under(&store, program(ctx, &run, store.clone()).await)?;
         under(&store, exact(ctx, &run).await)?;
+    }
+    Ok(())
+}
+
+async fn after_maybe_no_refusal_says_no(ctx: &Context) -> Verdict {
+    for fate in [Fate::AckLost, Fate::Lost] {
+        let run = ctx.run(&format!("{fate:?}"));
+        let store = Faults::new(ctx.a.clone(), FaultPlan::none());
+        let mut old = drive(ctx, &over(ctx, store.clone()), &run).await?;
+        old.save(state(1)).await?;
+        store.arm(FaultPlan::none().at(1, fate));
+        let maybe = |what, answer, kind| {
+            let error = fails(what, answer, kind)?;
+            expect_eq("whether it was applied", error.applied(), Some(Applied::Maybe))
+        };
+        maybe("a save of which nobody hears", old.save(state(2)).await.map(drop), ErrorKind::TimedOut)?;
+        let fence = ctx.head(&run).await?.fence;
+        let successor = ctx.checkpointers(over(ctx, ctx.b.clone())).begin(begin(&run).over(fence)).await?;
+        let mut new = driven(successor)?;
+        // The successor's own commit takes the place of the one that could be settled by its id.
+        new.save(state(3)).await?;
+        maybe("a save after the takeover", old.save(state(4)).await.map(drop), ErrorKind::Fenced)?;
+        maybe("a flush then", old.flush().await.map(drop), ErrorKind::Fenced)?;
+        maybe("a release then", old.release(Wake::now()).await, ErrorKind::Fenced)?;
+        expect_eq("the newest state", newest(ctx, &run).await?, Some(3))?;
     }
     Ok(())
 }

@@ -5,10 +5,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 
 use super::{are_whole, cursors};
-use crate::areas::prelude::*;
+use crate::{areas::prelude::*, expect::Failure as Broken};
 
 cases! { streams:
     /// While records are appended every stream gives a gapless prefix, whole commits, and all that was acknowledged.
@@ -21,9 +21,11 @@ cases! { streams:
     a_stream_beside_a_trim_gives_whole_data_or_trimmed [Log, TailStream, Snapshots],
     /// Streams that are half read hold up neither writers nor readers, however many there are.
     half_read_streams_hold_nobody_up [Log],
-    /// Readers that look elsewhere in the middle of a read, and drop nothing, hold up neither writers nor readers.
+    /// Readers that look elsewhere in the middle of a read, and drop nothing, hold up neither writers nor readers, however
+    /// many there are.
     readers_that_look_away_hold_nobody_up [Log],
-    /// Followers that look elsewhere in the middle of a read, and drop nothing, hold up neither writers nor readers.
+    /// Followers that look elsewhere in the middle of a read, and drop nothing, hold up neither writers nor readers, however
+    /// many there are.
     followers_that_look_away_hold_nobody_up [Log, Follow],
     /// A dropped half-read stream leaks nothing: the store goes on, and closes.
     dropped_streams_leak_nothing [Log],
@@ -199,22 +201,20 @@ async fn glance<T>(stream: &mut BoxStream<'static, Result<T>>, looks: u32) {
 }
 
 /// Beside readers who have looked once, twice and so on, each read is stopped in another place.
-async fn nobody_is_held_up(ctx: &Context, span: Span) -> Verdict {
-    let run = ctx.run("looked-at");
-    let mut driver = ctx.create(&run).await?;
-    ctx.commit_records(&mut driver, 3).await?;
+async fn nobody_is_held_up(ctx: &Context, driver: &mut Driver, span: Span) -> Verdict {
+    let run = driver.run.clone();
     for looks in 1..=12 {
         let mut streams = Vec::new();
         for store in [&ctx.a, &ctx.b] {
             let mut stream = store.stream(&run, span);
             glance(&mut stream, looks).await;
-            let mut listing = store.list(Query { id_prefix: Some(run.to_string()), ..Query::all() });
+            let mut listing = store.list(only(&run));
             if ctx.capabilities.supports_list() {
                 glance(&mut listing, looks).await;
             }
             streams.push((stream, listing));
         }
-        ctx.commit_records(&mut driver, 1).await?;
+        ctx.commit_records(driver, 1).await?;
         for store in [&ctx.a, &ctx.b] {
             let head = store.head(&run).await?;
             expect_eq("the cursor", head.map(|head| head.cursor), Some(driver.cursor))?;
@@ -224,12 +224,82 @@ async fn nobody_is_held_up(ctx: &Context, span: Span) -> Verdict {
     Ok(())
 }
 
+/// The listing of this run alone.
+fn only(run: &RunId) -> Query {
+    Query { id_prefix: Some(run.to_string()), ..Query::all() }
+}
+
+/// More readers of each kind than any handle has connections.
+const CROWD: usize = 20;
+
+/// A reader of anything, and how much it gives at least.
+type Reader = (BoxStream<'static, Result<()>>, usize);
+
+/// Beside a crowd of readers on its own handle, each of which has looked once, everybody goes on; and so do they, later.
+async fn a_crowd_holds_nobody_up(ctx: &Context, driver: &mut Driver, readers: Vec<Reader>) -> Verdict {
+    let mut looked = Vec::new();
+    for (mut reader, least) in readers {
+        let first = reader.next().now_or_never().flatten().transpose()?;
+        looked.push((reader, least.saturating_sub(first.iter().len())));
+    }
+    let others = async {
+        ctx.commit_records(driver, 1).await?;
+        let head = ctx.a.head(&driver.run).await?;
+        expect_eq("the cursor", head.map(|head| head.cursor), Some(driver.cursor))?;
+        let records = collect(ctx.a.stream(&driver.run, Span::all())).await?;
+        expect_eq("how many records there are", records.len() as u64, driver.cursor)
+    };
+    let patience = ctx.tuning().timeout / 3;
+    let waited = || Broken::new("a commit and two reads", "answers", format!("none after {patience:?}"));
+    tokio::time::timeout(patience, others).await.map_err(|_| waited())??;
+    for (reader, least) in looked {
+        let rest = collect(reader).await?.len();
+        expect("each reader goes on, whole", rest >= least, (rest, least))?;
+    }
+    Ok(())
+}
+
 async fn readers_that_look_away_hold_nobody_up(ctx: &Context) -> Verdict {
-    nobody_is_held_up(ctx, Span::all().page(1)).await
+    let mut driver = ctx.create(&ctx.run("looked-at")).await?;
+    ctx.commit_records(&mut driver, 3).await?;
+    nobody_is_held_up(ctx, &mut driver, Span::all().page(1)).await?;
+    let (run, offered) = (driver.run.clone(), ctx.capabilities);
+    if offered.supports_inbox() {
+        ctx.a.send(&run, ctx.message("key", "hint")).await?;
+    }
+    if offered.supports_blobs() {
+        ctx.commit(&mut driver, |commit| commit.blob(Blob::of("blob"))).await?;
+    }
+    let each = |_| {
+        let stream = ctx.a.stream(&run, Span::all());
+        let mut readers = vec![(stream.map_ok(drop).boxed(), driver.cursor as usize)];
+        if offered.supports_inbox() {
+            readers.push((ctx.a.inbox(&run, Span::all()).map_ok(drop).boxed(), 1));
+        }
+        if offered.supports_blobs() {
+            readers.push((ctx.a.blobs(&run).map_ok(drop).boxed(), 1));
+        }
+        if offered.supports_list() {
+            readers.push((ctx.a.list(only(&run)).map_ok(drop).boxed(), 1));
+        }
+        readers
+    };
+    let crowd = (0..crowd(ctx)).flat_map(each).collect();
+    a_crowd_holds_nobody_up(ctx, &mut driver, crowd).await
 }
 
 async fn followers_that_look_away_hold_nobody_up(ctx: &Context) -> Verdict {
-    nobody_is_held_up(ctx, Span::all().follow()).await
+    let mut driver = ctx.create(&ctx.run("looked-at")).await?;
+    ctx.commit_records(&mut driver, 3).await?;
+    nobody_is_held_up(ctx, &mut driver, Span::all().follow()).await?;
+    let follower = |_| (ctx.a.stream(&driver.run, Span::all().follow().limit(3)).map_ok(drop).boxed(), 3);
+    let crowd = (0..crowd(ctx)).map(follower).collect();
+    a_crowd_holds_nobody_up(ctx, &mut driver, crowd).await
+}
+
+/// Re-opened, each reader has a handle of its own, and there is no crowd.
+fn crowd(ctx: &Context) -> usize {
+    if ctx.is_reopened() { 1 } else { CROWD }
 }
 
 async fn half_read_streams_hold_nobody_up(ctx: &Context) -> Verdict {

@@ -53,6 +53,10 @@ flaws! { STREAMS:
     StreamsIgnoreTheIncarnation => "streams/another-life-of-the-run-is-not-found",
     /// A half-read stream goes on with the records of the next life.
     StreamsGoOnInAnotherLife => "streams/a-half-read-stream-never-continues-in-another-life",
+    /// A reader that looks elsewhere while its page is fetched keeps one of the store's four connections.
+    PagesKeepAConnection => "streams/readers-that-look-away-hold-nobody-up",
+    /// A follower that looks elsewhere while its page is fetched keeps one of the store's four connections.
+    FollowersKeepAConnection => "streams/followers-that-look-away-hold-nobody-up",
     /// A follower ends at the head.
     FollowersEndAtTheHead => "streams/a-follower-ends-when-the-run-finishes",
     /// A follower ends when the run lets go.
