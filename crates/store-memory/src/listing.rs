@@ -38,6 +38,8 @@ const MOST_BYTES: usize = 1 << 20;
 pub struct Listing {
     query: Query,
     cut: Timestamp,
+    /// Only runs that were created by then belong to it.
+    created_by: Timestamp,
     last: Option<Place>,
     page: BTreeMap<Place, Head>,
     /// What the outcomes of the page have.
@@ -48,9 +50,17 @@ pub struct Listing {
 type Place = (Option<Reverse<Timestamp>>, RunId);
 
 impl Listing {
-    /// A listing that begins `now`, by the store's clock: its *cut*. Only runs that were created by then belong to it.
+    /// A listing that begins `now`, by the store's clock: its *cut*. Only runs that were created by then belong to it, unless
+    /// [`Listing::created_by`] says otherwise.
     pub fn new(query: Query, now: Timestamp) -> Self {
-        Self { query, cut: now, last: None, page: BTreeMap::new(), bytes: 0 }
+        Self { query, cut: now, created_by: now, last: None, page: BTreeMap::new(), bytes: 0 }
+    }
+
+    /// The same with the runs that were created up to `latest`, which is after the cut where the clocks of two handles may
+    /// be apart by as much: what one of them has just created is there for the other.
+    #[must_use]
+    pub fn created_by(self, latest: Timestamp) -> Self {
+        Self { created_by: latest, ..self }
     }
 
     /// The first page's now: what every head that is offered is judged at.
@@ -73,7 +83,7 @@ impl Listing {
         let created = (self.query.order == Order::NewestFirst).then_some(Reverse(head.created_at));
         let place = (created, head.run.clone());
         let is_new = self.last.as_ref().is_none_or(|last| place > *last);
-        if is_new && head.created_at <= self.cut && self.query.matches(&head) {
+        if is_new && head.created_at <= self.created_by && self.query.matches(&head) {
             self.bytes += weight(&head);
             self.page.insert(place, head);
             while self.is_over() {

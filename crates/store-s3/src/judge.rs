@@ -3,6 +3,8 @@
 //! A judgement holds for the state that it was made on. Because an entry takes the one slot behind that state, it is
 //! written only if nothing else has happened in between.
 
+use std::time::Duration;
+
 use milepost_core::{
     Capabilities, Commit, Committed, Delete, Digest, Fence, Head, LeaseChange, NewMessage, Open, Opened,
     Operation, Process, Refusal, Renew, Result, RunId, Sent, Timestamp, Token,
@@ -26,6 +28,19 @@ pub(crate) struct Moment {
     pub(crate) late: Timestamp,
     /// This process, where a holder that is gone holds nothing.
     pub(crate) here: Option<Process>,
+}
+
+impl Moment {
+    /// How far apart the clocks of two handles may be.
+    pub(crate) fn apart(&self) -> Duration {
+        self.now.since(self.late)
+    }
+
+    /// The same for a run in this state: what stands in its log has happened, though its writer's clock be a little ahead.
+    pub(crate) fn of(self, state: Option<&State>) -> Self {
+        let written = state.map_or(self.now, |state| state.head.at).min(self.now + self.apart());
+        Self { now: self.now.max(written), ..self }
+    }
 }
 
 impl State {

@@ -73,7 +73,9 @@ impl Lister {
     async fn page(&mut self) -> Result<Vec<Head>> {
         let _flight = self.inner.fly().await?;
         if self.source.is_none() {
-            self.listing = Listing::new(self.query.clone(), self.inner.moment().now);
+            let moment = self.inner.moment();
+            let latest = moment.now + moment.apart();
+            self.listing = Listing::new(self.query.clone(), moment.now).created_by(latest);
         }
         loop {
             if self.listing.is_full() {
@@ -103,7 +105,7 @@ impl Lister {
             return Ok(Source::All { found: Vec::new(), next: None, begun: false });
         };
         // Where a holder that is gone holds nothing, a run may be due before its time.
-        let until = (!inner.is_embedded()).then_some(minute(by));
+        let until = (!inner.is_embedded()).then_some(minute(by + inner.moment().apart()));
         let mut found = inner.hinted(until, self.listing.prefix()).await?;
         found.reverse();
         Ok(Source::Hinted(found))
@@ -159,7 +161,7 @@ impl Lister {
         while !self.listing.is_full() {
             let Some((_, state)) = runs.next() else { break };
             if let Some(state) = state {
-                self.listing.offer(state.head(&moment));
+                self.listing.offer(state.head(&moment.clone().of(Some(&state))));
             }
         }
         let left: Vec<RunId> = runs.map(|(run, _)| run).collect();

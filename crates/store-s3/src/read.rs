@@ -86,7 +86,7 @@ impl Inner {
     }
 
     pub(crate) async fn head(&self, run: &RunId) -> Result<Option<Head>> {
-        Ok(self.glance(run).await?.map(|state| state.head(&self.moment())))
+        Ok(self.glance(run).await?.map(|state| state.head(&self.moment().of(Some(&state)))))
     }
 
     /// Does `read` with a view of a run. What is not there any more was trimmed, dropped or deleted in between: then it is

@@ -211,10 +211,11 @@ impl Reader<'_> {
         }
         let mut known = Known { life: newest.life - 1, ..Known::nothing(began) };
         if let Some(slot) = newest.base {
-            let Some((Base { state, .. }, size)) = base else { return Ok(None) };
+            let Some((Base { at, mut state }, size)) = base else { return Ok(None) };
             if state.slot != slot {
                 return Err(corrupt());
             }
+            state.head.at = at;
             known = Known { life: newest.life, slot, state: Some(Arc::new(state)), base_size: size, ..known };
         }
         while let Some(entry) = entries.pop() {

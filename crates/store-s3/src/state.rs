@@ -52,7 +52,7 @@ pub(crate) struct Place {
 /// All that is known of a life of a run after an entry.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct State {
-    /// As of the newest entry; `at` means nothing.
+    /// As of the newest entry, whose instant is its `at`; a base keeps that beside the state.
     pub(crate) head: Head,
     /// The entry that this is the state after.
     pub(crate) slot: Slot,
@@ -82,11 +82,7 @@ impl State {
         let info = (info.clone(), *manifest);
         let granted = (open.fence, open.lease.clone());
         Some(Self {
-            // When a head was read is nothing of the run's, and a base does not keep it.
-            head: Head {
-                at: Timestamp::default(),
-                ..rules::created(run.clone(), info, origin.clone(), granted, entry.at)
-            },
+            head: rules::created(run.clone(), info, origin.clone(), granted, entry.at),
             slot: 1,
             wake_after: None,
             hint: entry.hint,
@@ -110,6 +106,7 @@ impl State {
     /// `Corrupt`: an entry that cannot stand here.
     pub(crate) fn fold(&mut self, entry: &Entry) -> Result<()> {
         self.slot += 1;
+        self.head.at = entry.at;
         self.hint = entry.hint.or(self.hint);
         match &entry.deed {
             Deed::Create(_) | Deed::Delete => return Err(corrupt()),

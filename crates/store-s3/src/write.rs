@@ -114,7 +114,7 @@ impl Inner {
                     empty.insert(self.load(run).await?)
                 }
             };
-            let moment = self.moment();
+            let moment = self.moment().of(known.state.as_deref());
             let deed = match ask.judge(known.state.as_deref(), &moment) {
                 Ok(Judged::Holds(deed)) => deed,
                 Ok(Judged::Answered(answer)) if fresh => return Ok(answer),
@@ -246,7 +246,10 @@ impl Inner {
     pub(crate) async fn write_base(&self, run: &RunId, known: &mut Known) -> Result<()> {
         let Some(state) = &known.state else { return Ok(()) };
         let name = layout::base(run, known.life, known.slot);
-        let base = Base { at: self.moment().now, state: State::clone(state) };
+        let moment = self.moment().of(Some(state));
+        let mut state = State::clone(state);
+        state.head.at = Timestamp::default();
+        let base = Base { at: moment.now, state };
         let bytes = frame::encode(&name, &base)?;
         create(&*self.objects, &name, &bytes, self.bits()).await?;
         (known.since_base, known.base_size) = ((0, 0), bytes.len() as u64);

@@ -10,6 +10,7 @@ mod run;
 
 #[cfg(feature = "aws")]
 mod aws;
+mod clocks;
 mod errors;
 mod hints;
 mod ids;
