@@ -71,6 +71,7 @@ fn on(places: &Places) -> Harness {
         let places = places.clone();
         async move { places.connect(&scope).await }
     });
+    let harness = harness.with_tuning(scheme.tuning());
     let harness = if scheme.is_server() { harness } else { harness.embedded() };
     if scheme == Scheme::Memory { harness } else { harness.with_processes() }
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use milepost::SqliteConfig;
+use milepost_conformance::Tuning;
 
 use crate::{bucket, postgres, redis};
 
@@ -63,6 +65,19 @@ impl Scheme {
             Self::Postgres | Self::Redis | Self::RedisCluster => true,
             Self::S3 | Self::Gcs | Self::Azure => true,
         }
+    }
+
+    /// How patient the kit is: a server may be far away, and a folder on a busy disk. A lease in a bucket lasts a minute at
+    /// least and is judged two seconds late, nobody moves its clock here, and some cases wait for the end of several.
+    pub(crate) fn tuning(self) -> Tuning {
+        let mut tuning = Tuning::default();
+        tuning.timeout = Duration::from_secs(if self.is_bucket() { 600 } else { 180 });
+        if self.is_bucket() {
+            tuning.slack = Duration::from_millis(2_500);
+            tuning.runs = 300;
+            tuning.rounds = 30;
+        }
+        tuning
     }
 
     fn is_bucket(self) -> bool {
