@@ -9,17 +9,23 @@
 //! `agent.rs` is the agent. The rest is a stage for it: this file starts and kills its processes, `world.rs` is what it
 //! reaches out for, `server.rs` what answers.
 
-#![expect(clippy::print_stdout, reason = "it is an example")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is an example")]
 
 mod agent;
+#[path = "../common/ending.rs"]
+mod ending;
 mod server;
 mod world;
 
 use std::{
     env,
     io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-    sync::{Arc, mpsc},
+    process::{Child, Command, ExitCode, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
@@ -47,8 +53,12 @@ struct Options {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), BoxError> {
-    let options = Options::parse();
+async fn main() -> ExitCode {
+    ending::ending(take_part(Options::parse()).await)
+}
+
+/// As the one that shows it all, or as one of its processes.
+async fn take_part(options: Options) -> Result<(), BoxError> {
     if let (Some(run), Some(model), Some(shop), Some(url)) =
         (&options.drive, &options.model, &options.shop, &options.store)
     {
@@ -68,10 +78,10 @@ async fn main() -> Result<(), BoxError> {
 
 /// What each process does: it begins the run, or goes on with it.
 async fn drive(url: &str, run: RunId, world: World) -> Result<(), BoxError> {
-    let world = Arc::new(world);
+    let (world, failed) = (Arc::new(world), AtomicBool::new(false));
     let runner = Runner::new(milepost::connect(url).await?)
         .settings(Settings::default().ttl(Duration::from_secs(2)))
-        .observe(|_, happened| tell(happened))
+        .observe(move |_, happened| tell(happened, &failed))
         .handler("agent", move |run, question| agent::agent(run, question, world.clone()));
     let chat: Transcript = loop {
         match runner.run(run.clone(), "agent", QUESTION).await {
@@ -86,8 +96,9 @@ async fn drive(url: &str, run: RunId, world: World) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Says what happens to the run, a line each.
-fn tell(happened: &Happened) {
+/// Says what happens to the run, a line each. A step that has failed in this process is tried again; any other that had begun
+/// is one that a process died of.
+fn tell(happened: &Happened, failed: &AtomicBool) {
     match happened {
         Happened::Opened { epoch: 1, .. } => println!("begins the run"),
         Happened::Opened { epoch, cursor } => {
@@ -96,13 +107,19 @@ fn tell(happened: &Happened) {
         Happened::StepReplayed { step } => println!("{step}: answered from the log, not done again"),
         Happened::StepBegan { step, attempt: 0 } if step == "model" => println!("model: is asked"),
         Happened::StepBegan { step, attempt: 0 } => println!("{step}: is called"),
+        Happened::StepBegan { step, attempt } if failed.swap(false, Ordering::Relaxed) => {
+            println!("{step}: is tried again, attempt {attempt}, with the same key");
+        }
         Happened::StepBegan { step, attempt } => {
             println!(
                 "{step}: had begun, and nobody knows how it ended: attempt {attempt}, with the same key"
             );
         }
         Happened::StepDone { step, .. } => println!("{step}: done, and durable"),
-        Happened::StepFailed { step, message, .. } => println!("{step}: failed: {message}"),
+        Happened::StepFailed { step, message, .. } => {
+            failed.store(true, Ordering::Relaxed);
+            println!("{step}: failed: {message}");
+        }
         Happened::Ended(ended) => println!("the run: {ended}"),
         _ => {}
     }

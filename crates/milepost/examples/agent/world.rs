@@ -31,7 +31,14 @@ impl World {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        let text = request.body(body.to_string()).send().await?.error_for_status()?.text().await?;
+        let answer = request.body(body.to_string()).send().await?;
+        let (status, url) = (answer.status(), answer.url().clone());
+        let text = answer.text().await?;
+        if !status.is_success() {
+            // What a service says of a key or a model that it does not know stands in its answer.
+            let said = &text[..text.floor_char_boundary(300)];
+            return Err(format!("{url} answers {status}: {said}").into());
+        }
         Ok(serde_json::from_str(&text)?)
     }
 

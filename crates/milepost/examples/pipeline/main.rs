@@ -8,15 +8,17 @@
 //!
 //! Kill it at any moment, with -9 too, and start it again: it says what it skips and where it goes on.
 
-#![expect(clippy::print_stdout, reason = "it is an example")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is an example")]
 
 #[path = "../common/deadly.rs"]
 mod deadly;
+#[path = "../common/ending.rs"]
+mod ending;
 #[path = "../common/receiver.rs"]
 mod receiver;
 mod tell;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use milepost::{BoxError, Retry, Run, RunId, Runner, Timestamp, run::Settings};
@@ -142,8 +144,11 @@ async fn fetch(n: u32, attempt: u32, world: World) -> Result<String, BoxError> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), BoxError> {
-    let options = Options::parse();
+async fn main() -> ExitCode {
+    ending::ending(read(Options::parse()).await)
+}
+
+async fn read(options: Options) -> Result<(), BoxError> {
     milepost::prepare(&options.store).await?;
     let store = deadly::deadly(milepost::connect(&options.store).await?)?;
     let own = Receiver::default();

@@ -8,16 +8,18 @@
 //! Each run delivers parcels, one after another, to a receiver outside. A worker that dies leaves its runs to the others,
 //! which go on with the parcel that was under way.
 
-#![expect(clippy::print_stdout, reason = "it is an example")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is an example")]
 
 mod audit;
 #[path = "../common/deadly.rs"]
 mod deadly;
+#[path = "../common/ending.rs"]
+mod ending;
 #[path = "../common/receiver.rs"]
 mod receiver;
 mod workers;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use futures_util::TryStreamExt;
@@ -99,8 +101,12 @@ async fn connect(options: &Options, url: &str) -> Result<Runner, BoxError> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), BoxError> {
-    let options = Options::parse();
+async fn main() -> ExitCode {
+    ending::ending(take_part(Options::parse()).await)
+}
+
+/// As the one that shows it all, or as one of its workers.
+async fn take_part(options: Options) -> Result<(), BoxError> {
     let folder = tempfile::tempdir()?;
     let own = format!("sqlite:{}/recover.db", folder.path().display());
     let url = options.store.clone().unwrap_or(own);

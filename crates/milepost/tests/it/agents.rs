@@ -1,6 +1,8 @@
 //! The example `agent`: as a user runs it, and killed with -9 at every durable write in turn.
 
 use std::{
+    io::{Read, Write},
+    net::TcpListener,
     process::{Command, Output},
     sync::Arc,
     time::Duration,
@@ -45,6 +47,41 @@ fn the_example_is_killed_in_a_tool_call_and_ends_with_a_valid_transcript() {
         assert!(second.contains("  order 1, asked for 2 times: "), "{said}");
         assert!(!second.contains("order 2"), "what was ordered twice came once: {said}");
     }
+}
+
+/// A service that knows nobody's key; its address.
+fn refusing() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+            // All that the caller has to say: it hears nothing before.
+            let _ = stream.read_to_end(&mut Vec::new());
+            let answer = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 7\r\nconnection: close\r\n\r\nbad key";
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn a_model_that_refuses_is_told_in_words() {
+    let shown = Command::new(program("agent"))
+        .env("OPENAI_API_KEY", "none")
+        .env("OPENAI_BASE_URL", refusing())
+        .output()
+        .unwrap();
+    let (said, failed) = (String::from_utf8_lossy(&shown.stdout), String::from_utf8_lossy(&shown.stderr));
+    assert!(!shown.status.success(), "{said}");
+    assert!(
+        said.contains("model: failed: ")
+            && said.contains("/chat/completions answers 401 Unauthorized: bad key"),
+        "{said}"
+    );
+    assert!(said.contains("model: is tried again, attempt 1, with the same key"), "{said}");
+    assert!(said.contains("ordered nothing"), "{said}");
+    assert!(failed.lines().all(|line| line.starts_with("error: ")), "{failed}");
 }
 
 /// Not a test of its own: what the killed processes run. Outside of one it has nothing to do.

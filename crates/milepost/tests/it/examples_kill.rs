@@ -26,6 +26,19 @@ fn run(example: &str, arguments: &[&str], variable: &str, dies: Option<Death>) -
     command.output().unwrap()
 }
 
+#[test]
+fn what_fails_is_told_in_words() {
+    for example in ["pipeline", "recover", "agent"] {
+        let output = run(example, &["--store", "nowhere:"], "unused", None);
+        let failed = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{example}");
+        assert!(
+            failed.starts_with("error: ") && failed.contains("the known ones are"),
+            "{example}: {failed}"
+        );
+    }
+}
+
 /// What a pipeline published, apart from when.
 fn published(report: &Path) -> (Value, Vec<u8>) {
     let bytes = std::fs::read(report).unwrap();
