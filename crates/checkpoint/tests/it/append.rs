@@ -139,6 +139,21 @@ async fn more_than_a_commit_takes_goes_in_several() {
 }
 
 #[tokio::test]
+async fn records_that_leave_no_room_for_an_outcome_go_ahead_of_it() {
+    let limits = Limits { record: 100, commit: 150, ..Limits::DEFAULT };
+    let world = World::of(ALL.limits(limits));
+    let mut run = drive(&world.checkpoints()).await;
+    world.spy.down(true);
+    run.append(vec![note("a".repeat(100))]).await.unwrap_err();
+    world.spy.down(false);
+    let output = Bytes::from(vec![b'o'; 100]);
+    run.complete(output.clone()).await.unwrap();
+    assert_eq!(world.own().await, ["a".repeat(100)]);
+    assert_eq!(world.head().await.outcome, Some(Outcome::Completed { output }));
+    assert_eq!(world.spy.book().commits.len(), 2);
+}
+
+#[tokio::test]
 async fn tasks_that_append_at_once_share_commits() {
     let world = World::new();
     let run = drive_state(&world.checkpoints(), 0u64).await;
@@ -201,6 +216,21 @@ async fn an_outage_is_told_to_all_who_wait_and_loses_nothing() {
     world.spy.down(false);
     run.flush().await.unwrap();
     assert_eq!(world.own().await, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+}
+
+#[tokio::test]
+async fn a_takeover_is_told_to_all_who_wait_at_once() {
+    let world = World::new();
+    let run = drive_state(&world.checkpoints(), 0u64).await;
+    let open = Open::resume(SystemIds.operation()).over(run.fence().unwrap());
+    world.memory.open(&run_id(), open).await.unwrap();
+    world.spy.yields(3);
+    let appender = run.appender().unwrap();
+    let results =
+        futures_util::future::join_all((0..8).map(|task| appender.append(vec![note(format!("{task}"))])))
+            .await;
+    assert!(results.into_iter().all(|result| kind(result) == ErrorKind::Fenced));
+    assert!(world.spy.calls("commit") <= 2, "the same is not asked for each of them");
 }
 
 #[tokio::test]
