@@ -126,6 +126,23 @@ async fn after_an_end_of_which_nobody_was_told_nothing_else_is_written() {
 }
 
 #[tokio::test]
+async fn an_end_writes_a_state_that_is_durable_no_second_time() {
+    for how in ENDS {
+        let world = World::new();
+        let mut run = drive_state(&world.checkpoints(), 0u64).await;
+        run.update(|state| *state += 1).await.unwrap();
+        run.append(vec![note("a")]).await.unwrap();
+        match how {
+            "release" => run.release(Wake::now()).await,
+            "complete" => run.complete(&"done").await,
+            _ => run.fail(failure()).await,
+        }
+        .unwrap();
+        assert_eq!(world.log().await.len(), 2, "{how}");
+    }
+}
+
+#[tokio::test]
 async fn a_finished_run_answers_its_outcome() {
     let world = World::new();
     end(&mut drive(&world.checkpoints()).await, "complete").await.unwrap();
@@ -198,4 +215,17 @@ async fn a_released_run_is_found_and_resumed() {
     let world = World::of(ALL.without(Capability::List));
     let refused = world.checkpoints().interrupted().next().await.unwrap().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unsupported);
+}
+
+#[tokio::test]
+async fn a_handle_tells_from_where_it_was_resumed() {
+    let world = World::new();
+    let mut run = drive_state(&world.checkpoints(), 0u64).await;
+    assert_eq!(run.resumed_at(), None);
+    run.append(vec![note("a")]).await.unwrap();
+    run.release(Wake::now()).await.unwrap();
+    let mut run = drive_state(&world.checkpoints(), 0u64).await;
+    assert_eq!(run.resumed_at(), Some(2));
+    run.update(|state| *state += 1).await.unwrap();
+    assert_eq!(run.resumed_at(), Some(2));
 }
