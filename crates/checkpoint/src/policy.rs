@@ -144,6 +144,13 @@ mod tests {
     }
 
     #[test]
+    fn a_resume_may_read_twice_the_state_and_empty_records_count() {
+        let records = 2 * LIGHT / RECORD_WEIGHT;
+        assert_eq!(triggers(SnapshotPolicy::Amortized, records, 0, |_| 0), [0; 0]);
+        assert_eq!(triggers(SnapshotPolicy::Amortized, records + 1, 0, |_| 0), [records + 1]);
+    }
+
+    #[test]
     fn a_state_that_shrank_is_not_read_back_at_its_old_size() {
         let mut track = Track::default();
         track.snapshot(1, 10 << 20);

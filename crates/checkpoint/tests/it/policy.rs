@@ -115,6 +115,24 @@ async fn amortized_snapshots_follow_the_bytes() {
 }
 
 #[tokio::test]
+async fn amortized_counts_what_a_resume_has_read() {
+    for (capabilities, snapshots) in [(ALL, vec![1, 4]), (ALL.without(Capability::TailStream), vec![1])] {
+        let world = World::of(capabilities);
+        let mut state = Noise(1).bytes(100_000);
+        let mut run = drive(&world.checkpoints()).await;
+        run.checkpoint(state.clone().into()).await.unwrap();
+        run.append(vec![note("a".repeat(60_000))]).await.unwrap();
+        run.release(Wake::now()).await.unwrap();
+
+        let mut run = drive(&world.checkpoints()).await;
+        run.append(vec![note("b".repeat(60_000))]).await.unwrap();
+        state[0] ^= 1;
+        run.save(state.into()).await.unwrap();
+        assert_eq!(world.spy.snapshots(), snapshots, "{capabilities:?}");
+    }
+}
+
+#[tokio::test]
 async fn every_policy_is_inert_without_snapshots() {
     for policy in [SnapshotPolicy::EveryCheckpoint, SnapshotPolicy::OnComplete, SnapshotPolicy::Amortized] {
         let world = World::of(ALL.without(Capability::Snapshots));
@@ -138,6 +156,29 @@ async fn a_checkpoint_of_an_unchanged_state_covers_what_was_appended_since() {
         run.release(Wake::now()).await.unwrap();
         let restored = drive(&world.checkpoints()).await.restored().unwrap();
         assert_eq!((restored.cursor, restored.records.len()), (3, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_records_an_unchanged_state_again_only_for_a_snapshot_that_covers_more() {
+    let world = World::new();
+    let mut run = drive(&world.checkpoints()).await;
+    run.save(json(1)).await.unwrap();
+    assert_eq!(run.checkpoint(json(1)).await.unwrap(), 1);
+    assert_eq!((world.log().await.len(), world.spy.snapshots()), (1, vec![1]));
+
+    for (capabilities, policy, cursor) in [
+        (ALL, SnapshotPolicy::Amortized, 3),
+        (ALL, SnapshotPolicy::Never, 2),
+        (ALL.without(Capability::Snapshots), SnapshotPolicy::Amortized, 2),
+    ] {
+        let world = World::of(capabilities);
+        let mut run = drive(&world.checkpoints().snapshots(policy)).await;
+        run.save(json(1)).await.unwrap();
+        world.spy.fail_next(Operation::Commit, unavailable());
+        run.append(vec![note("a")]).await.unwrap_err();
+        assert_eq!(run.checkpoint(json(1)).await.unwrap(), cursor, "{policy:?}");
+        assert_eq!(world.own().await, ["a"]);
     }
 }
 
