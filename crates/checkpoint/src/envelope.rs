@@ -177,6 +177,19 @@ mod tests {
     }
 
     #[test]
+    fn what_hardly_compresses_is_stored_as_it_is() {
+        let mut noise = vec![0; 4096];
+        blake3::Hasher::new().finalize_xof().fill(&mut noise);
+        for repeated in [0, 100] {
+            let payload = Bytes::from([&noise[..], &vec![b'a'; repeated]].concat());
+            let plain = Envelope { payload: payload.clone(), ..envelope(b"", false) };
+            let stored = plain.encode();
+            assert_eq!(stored[HEADER..], payload, "{repeated} bytes repeated");
+            assert_eq!(Envelope::decode(&stored).unwrap(), plain);
+        }
+    }
+
+    #[test]
     fn foreign_newer_and_torn_bytes_are_told_apart_from_data() {
         let stored = envelope(b"the state", false).encode();
         let with = |at: usize, byte: u8| {

@@ -31,6 +31,17 @@ fn the_form_is_the_compact_one() {
     }
 }
 
+#[tokio::test]
+async fn a_state_that_has_nothing_of_the_one_before_costs_no_more_than_the_first() {
+    let world = World::new();
+    let mut run = drive(&world.checkpoints()).await;
+    for seed in 1..=2 {
+        run.save(Noise(seed).bytes(1_000).into()).await.unwrap();
+    }
+    let sizes: Vec<_> = world.log().await.iter().map(|record| record.body.len()).collect();
+    assert_eq!(sizes[1], sizes[0]);
+}
+
 /// Resumes the run and holds it to three trips and two and a half times the state.
 async fn resume(world: &World, state: &[u8]) {
     world.pass(LAPSE);
