@@ -73,6 +73,16 @@ async fn every_end_takes_along_what_waits_in_the_background() {
 }
 
 #[tokio::test]
+async fn what_is_dropped_writes_nothing_more() {
+    let world = World::new();
+    let mut run = drive(&world.checkpoints().mode(BACKGROUND)).await;
+    run.save(json(1)).await.unwrap();
+    drop(run);
+    settle().await;
+    assert_eq!(world.spy.calls("commit"), 0);
+}
+
+#[tokio::test]
 async fn the_lag_is_bounded() {
     let world = World::new();
     let mut run = drive(&world.checkpoints().mode(BACKGROUND)).await;
