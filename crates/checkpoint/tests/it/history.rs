@@ -218,6 +218,24 @@ async fn a_snapshot_anywhere_and_its_tail_are_the_whole_log() {
 }
 
 #[tokio::test]
+async fn without_history_the_states_from_the_newest_snapshot_on_are_read_from_it() {
+    let world = World::of(ALL.without(Capability::History));
+    let mut run = drive(&world.checkpoints().snapshots(SnapshotPolicy::Manual).keep(Keep::Trim)).await;
+    for state in 1..=3u64 {
+        run.checkpoint(json(state)).await.unwrap();
+    }
+    for state in 4..=5u64 {
+        run.save(json(state)).await.unwrap();
+    }
+    let head = world.head().await;
+    assert_eq!((head.snapshots, head.first), (vec![3, 2], 3));
+    for cursor in 3..=5 {
+        let state: Option<u64> = state_at(&world.memory, &run_id(), Some(cursor), Raw).await.unwrap();
+        assert_eq!(state, Some(cursor));
+    }
+}
+
+#[tokio::test]
 async fn a_run_is_read_while_it_goes_on() {
     let world = World::of(ALL.without(Capability::History));
     let every = SnapshotPolicy::EveryCheckpoint;
