@@ -102,7 +102,8 @@ async fn a_lost_run_is_told_and_writes_nothing_more() {
         assert_eq!(lost.await.kind(), kind, "{how}");
         let commits = world.spy.calls("commit");
         let appender = run.appender().unwrap();
-        assert_eq!(run.update(|state| *state += 1).await.unwrap_err().kind(), kind);
+        let error = run.update(|state| *state += 1).await.unwrap_err();
+        assert_eq!((error.kind(), error.applied()), (kind, Some(Applied::No)));
         assert_eq!(run.flush().await.unwrap_err().kind(), kind);
         assert_eq!(run.append(vec![note("a")]).await.unwrap_err().kind(), kind);
         assert_eq!(world.spy.calls("commit"), commits, "{how}: it is not even tried");
@@ -202,9 +203,20 @@ async fn a_store_that_went_back_is_no_conflict_and_no_takeover() {
 }
 
 #[tokio::test]
+async fn a_store_that_went_on_without_the_checkpointer_is_a_conflict() {
+    let world = World::new();
+    let mut run = drive(&world.checkpoints()).await;
+    run.save(json(1)).await.unwrap();
+    let version = world.head().await.version;
+    let commit = Commit::new(run_id(), run.fence().unwrap(), SystemIds.operation(), version);
+    world.memory.commit(commit.record(note("beside it"))).await.unwrap();
+    assert_eq!(run.save(json(2)).await.unwrap_err().kind(), ErrorKind::Conflict);
+}
+
+#[tokio::test]
 async fn begin_carries_the_owner_and_the_ttl() {
     let world = World::new();
-    let owner = Owner::default();
+    let owner = Owner::new("worker 7");
     let checkpoints = Checkpoints::new(world.memory.clone()).owner(owner.clone()).ttl(SECOND * 90);
     let _run = drive(&checkpoints).await;
     let lease = world.head().await.lease.unwrap();
