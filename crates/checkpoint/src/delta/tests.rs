@@ -80,6 +80,16 @@ fn the_stored_form_of_version_1_stands_for_ever() {
 }
 
 #[test]
+fn copies_that_continue_each_other_are_one() {
+    let mut patch = Patch::default();
+    patch.copy(2, 3);
+    patch.copy(5, 4);
+    patch.copy(8, 1);
+    assert_eq!(patch.ops(), [Op::Copy { offset: 2, len: 7 }, Op::Copy { offset: 8, len: 1 }]);
+    assert_eq!(patch.len(), 8);
+}
+
+#[test]
 fn malformed_patches_are_refused() {
     let cases = [
         ("", PatchError::Truncated),
@@ -97,6 +107,7 @@ fn malformed_patches_are_refused() {
         ("01 00 01", PatchError::Length),
         ("01 02 03 61", PatchError::Length),
         ("01 02 07 616161", PatchError::Length),
+        ("01 02 04 00 02 00 04", PatchError::Length),
         ("01 02 05 61", PatchError::Truncated),
         ("01 02 04", PatchError::Truncated),
         ("01 02 04 01", PatchError::Offset),
