@@ -144,6 +144,37 @@ mod tests {
     }
 
     #[test]
+    fn a_listing_tells_what_need_not_be_offered() {
+        let heads = ["a-1", "a-2", "b-1"].map(|name| finished(name, 0));
+        for (order, after) in [(Order::Id, Some("a-1")), (Order::NewestFirst, None)] {
+            let query = Query { order, page: Some(1), id_prefix: Some("a-".into()), ..Query::all() };
+            let mut listing = Listing::new(query, Timestamp(0));
+            assert_eq!((listing.prefix(), listing.after()), ("a-", None));
+            heads.iter().for_each(|head| listing.offer(head.clone()));
+            assert_eq!(listing.take(), heads[..1]);
+            assert_eq!(listing.after().map(RunId::as_str), after);
+        }
+        assert_eq!(Listing::new(Query::all(), Timestamp(0)).prefix(), "");
+    }
+
+    #[test]
+    fn a_page_is_full_once_what_follows_belongs_to_a_later_one() {
+        for (order, by_id) in [(Order::Id, true), (Order::NewestFirst, false)] {
+            let listing =
+                |page, limit| Listing::new(Query { order, page, limit, ..Query::all() }, Timestamp(0));
+            let mut by_count = listing(Some(2), None);
+            by_count.offer(finished("a", 0));
+            assert!(!by_count.is_full());
+            by_count.offer(finished("b", 0));
+            assert_eq!(by_count.is_full(), by_id, "{order:?}");
+            let mut by_size = listing(None, None);
+            by_size.offer(finished("a", MOST_BYTES));
+            assert_eq!(by_size.is_full(), by_id, "{order:?}");
+            assert!(listing(None, Some(0)).is_full(), "nothing belongs to it");
+        }
+    }
+
+    #[test]
     fn a_page_of_large_outcomes_ends_early_and_none_is_left_out() {
         let sizes = [700 << 10, 700 << 10, 10, 2 << 20, 10, 10, 1 << 20, 0, 600 << 10, 600 << 10];
         let heads: Vec<Head> =
