@@ -160,3 +160,53 @@ fn in_order<T>(items: impl DoubleEndedIterator<Item = T>, span: &Span, page: usi
     let limit = span.limit.map_or(page, |limit| page.min(usize::try_from(limit).unwrap_or(usize::MAX)));
     if span.reverse { items.rev().take(limit).collect() } else { items.take(limit).collect() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use milepost_core::{
+        Capabilities, Durability, Incarnation, Manifest, Open, OperationId, Origin, RunId, RunInfo, Token,
+    };
+
+    use super::*;
+    use crate::{Mint, Request};
+
+    const CAPABILITIES: Capabilities = Capabilities::all(Durability::Process);
+
+    fn open(image: &mut Option<Image>, open: Open, now: Timestamp) -> Result<Head> {
+        let mint = Mint { incarnation: Incarnation(1), token: Token(1) };
+        let opened = (open, mint).apply(image, &RunId::from_static("run"), &CAPABILITIES, now)?;
+        Ok(opened.head)
+    }
+
+    fn create() -> Open {
+        let open = Open::create(OperationId(1), RunInfo::named("test"), Manifest::of(b"test"));
+        open.ttl(Duration::from_millis(100))
+    }
+
+    #[test]
+    fn a_lease_that_was_ended_keeps_nobody_out() {
+        let mut image = None;
+        let lease = open(&mut image, create(), Timestamp(0)).unwrap().lease;
+        let ended = Timestamp(10);
+        open(&mut image, Open::resume(OperationId(2)), ended).unwrap_err();
+        let driven = image.as_mut().unwrap();
+        driven.end_lease(ended);
+        assert_eq!((driven.head(ended).due, driven.head(ended).lease), (Some(ended), lease));
+        driven.end_lease(Timestamp(20));
+        assert_eq!(driven.head(ended).due, Some(ended), "it ends once");
+        assert_eq!(open(&mut image, Open::resume(OperationId(2)), ended).unwrap().lapses, 1);
+    }
+
+    #[test]
+    fn a_draft_whose_lease_was_ended_is_not_due() {
+        let mut image = None;
+        let origin = Origin { cursor: 5, lineage: None };
+        open(&mut image, create().origin(origin), Timestamp(0)).unwrap();
+        let draft = image.as_mut().unwrap();
+        draft.end_lease(Timestamp(10));
+        let head = draft.head(Timestamp(10));
+        assert_eq!((head.due, head.lease.unwrap().until), (None, Timestamp(10)));
+    }
+}
