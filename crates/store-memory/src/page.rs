@@ -162,3 +162,32 @@ where
     });
     pages.try_flatten().boxed()
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use milepost_core::{
+        Commit, Kind, Manifest, MessageKey, NewMessage, Open, OperationId, RunId, RunInfo, Store,
+    };
+
+    use super::*;
+    use crate::MemoryStore;
+
+    #[tokio::test]
+    async fn an_inbox_that_is_followed_ends_behind_messages_that_were_taken() {
+        let (store, run) = (MemoryStore::new(), RunId::from_static("run"));
+        let open = Open::create(OperationId(1), RunInfo::named("test"), Manifest::of(b"test"));
+        let opened = store.open(&run, open).await.unwrap();
+        for (number, key) in [(1, "one"), (2, "two")] {
+            let key = MessageKey::new(key).unwrap();
+            let message = NewMessage::new(OperationId(number), key, Kind::from_static("test"), "");
+            store.send(&run, message).await.unwrap();
+        }
+        let commit = Commit::new(run.clone(), opened.fence, OperationId(2), opened.head.version);
+        store.commit(commit.take(1).take(2)).await.unwrap();
+        for (until, ended) in [(1, true), (2, true), (3, false)] {
+            let next = store.inbox(&run, Span::all().until(until).follow()).next().now_or_never();
+            assert_eq!(next.is_some_and(|next| next.is_none()), ended, "until {until}");
+        }
+    }
+}
