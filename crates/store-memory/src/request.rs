@@ -161,3 +161,42 @@ impl Request for Delete {
         apply::delete(image, self, now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use milepost_core::{
+        Capability, Durability, ErrorKind, Fence, Incarnation, Kind, Limits, Manifest, MessageKey, NewRecord,
+        OperationId, RunInfo, Token,
+    };
+
+    use super::*;
+
+    #[test]
+    fn each_request_is_refused_without_its_run_for_what_no_store_takes() {
+        let capabilities = Capabilities::all(Durability::Process)
+            .limits(Limits { record: 2, ..Limits::DEFAULT })
+            .without(Capability::Inbox);
+        let run = RunId::from_static("run");
+        let fence = Fence { incarnation: Incarnation(1), epoch: 1, token: Token(1) };
+        let kind = Kind::from_static("test");
+        let open = Open::create(OperationId(1), RunInfo::named("test"), Manifest::of(b"test"));
+        let mint = Mint { incarnation: fence.incarnation, token: fence.token };
+        let commit = Commit::new(run.clone(), fence, OperationId(2), 1);
+        let renew = Renew::new(fence, Duration::ZERO);
+        let message = NewMessage::new(OperationId(3), MessageKey::new("key").unwrap(), kind.clone(), "");
+        for (checked, refused) in [
+            ((open.ttl(Duration::ZERO), mint).check(&run, &capabilities), ErrorKind::Invalid),
+            (
+                Request::check(&commit.record(NewRecord::new(kind, "abc")), &run, &capabilities),
+                ErrorKind::TooLarge,
+            ),
+            (Request::check(&renew, &run, &capabilities), ErrorKind::Invalid),
+            (Request::check(&message, &run, &capabilities), ErrorKind::Unsupported),
+        ] {
+            assert_eq!(checked.unwrap_err().kind(), refused);
+        }
+        Request::check(&Delete::Any, &run, &capabilities).unwrap();
+    }
+}
