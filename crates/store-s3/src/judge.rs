@@ -3,8 +3,6 @@
 //! A judgement holds for the state that it was made on. Because an entry takes the one slot behind that state, it is
 //! written only if nothing else has happened in between.
 
-use std::time::Duration;
-
 use milepost_core::{
     Capabilities, Commit, Committed, Delete, Digest, Fence, Head, LeaseChange, NewMessage, Open, Opened,
     Operation, Process, Refusal, Renew, Result, RunId, Sent, Timestamp, Token,
@@ -26,19 +24,17 @@ pub(crate) struct Moment {
     pub(crate) now: Timestamp,
     /// The same, as late as clocks may be wrong: what has to be over by it certainly is.
     pub(crate) late: Timestamp,
+    /// The latest that it may be for another handle, which hears the place's time elsewhere.
+    pub(crate) latest: Timestamp,
     /// This process, where a holder that is gone holds nothing.
     pub(crate) here: Option<Process>,
 }
 
 impl Moment {
-    /// How far apart the clocks of two handles may be.
-    pub(crate) fn apart(&self) -> Duration {
-        self.now.since(self.late)
-    }
-
     /// The same for a run in this state: what stands in its log has happened, though its writer's clock be a little ahead.
     pub(crate) fn of(self, state: Option<&State>) -> Self {
-        let written = state.map_or(self.now, |state| state.head.at).min(self.now + self.apart());
+        let ahead = self.now + self.now.since(self.late);
+        let written = state.map_or(self.now, |state| state.head.at).min(ahead);
         Self { now: self.now.max(written), ..self }
     }
 }

@@ -74,8 +74,7 @@ impl Lister {
         let _flight = self.inner.fly().await?;
         if self.source.is_none() {
             let moment = self.inner.moment();
-            let latest = moment.now + moment.apart();
-            self.listing = Listing::new(self.query.clone(), moment.now).created_by(latest);
+            self.listing = Listing::new(self.query.clone(), moment.now).created_by(moment.latest);
         }
         loop {
             if self.listing.is_full() {
@@ -105,7 +104,9 @@ impl Lister {
             return Ok(Source::All { found: Vec::new(), next: None, begun: false });
         };
         // Where a holder that is gone holds nothing, a run may be due before its time.
-        let until = (!inner.is_embedded()).then_some(minute(by + inner.moment().apart()));
+        let moment = inner.moment();
+        let ahead = moment.now.since(moment.late);
+        let until = (!inner.is_embedded()).then_some(minute(by + ahead));
         let mut found = inner.hinted(until, self.listing.prefix()).await?;
         found.reverse();
         Ok(Source::Hinted(found))

@@ -8,7 +8,7 @@ mod memory;
 #[cfg(feature = "remote")]
 mod remote;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -64,5 +64,10 @@ pub(crate) trait Objects: fmt::Debug + Send + Sync + 'static {
     /// The place's own time, if it has another one than this machine.
     fn now(&self) -> Option<Timestamp> {
         None
+    }
+
+    /// By how much that may be behind what another handle takes for it.
+    fn behind(&self) -> Duration {
+        Duration::ZERO
     }
 }

@@ -109,7 +109,8 @@ impl Inner {
     pub(crate) fn moment(&self) -> Moment {
         let place = self.objects.now();
         let now = self.time.now(place);
-        Moment { now, late: now - self.time.late(place), here: self.here.clone() }
+        let latest = now + self.time.behind(self.objects.behind());
+        Moment { now, late: now - self.time.late(place), latest, here: self.here.clone() }
     }
 
     pub(crate) fn is_embedded(&self) -> bool {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use milepost_core::{Clock, SystemClock, Timestamp};
 
 /// A place tells its time to the second, and an answer takes its way: leases and wakes are judged so much late.
-const LATE: Duration = Duration::from_secs(2);
+pub(crate) const LATE: Duration = Duration::from_secs(2);
 
 /// A tail that was looked at so long ago is looked at again before a create is acknowledged.
 pub(crate) const VERIFIED_FOR: Duration = Duration::from_secs(30);
@@ -37,6 +37,11 @@ impl Time {
     /// How late `now` is judged.
     pub(crate) fn late(&self, place: Option<Timestamp>) -> Duration {
         if self.given.is_none() && place.is_some() { LATE } else { Duration::ZERO }
+    }
+
+    /// By how much its now may be behind that of another handle, where the place says so.
+    pub(crate) fn behind(&self, place: Duration) -> Duration {
+        if self.given.is_some() { Duration::ZERO } else { place }
     }
 
     /// Time since the boot of this machine, in which it may have slept.

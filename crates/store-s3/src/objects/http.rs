@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -20,16 +21,23 @@ use object_store::{
     },
 };
 
-/// How far the service's clock is from this machine's, by its last answer.
+use crate::time::LATE;
+
+/// How far the service's clock is from this machine's.
+///
+/// A header of whole seconds tells the time less well than machines that keep it, which agree to the millisecond. So this
+/// machine's clock stands until an answer contradicts it by more than a second; then it is corrected by what answers say.
 #[derive(Debug, Default)]
 pub(crate) struct ServerTime {
-    /// In microseconds.
+    /// In microseconds; 0 while this machine's clock stands.
     ahead: AtomicI64,
     heard: AtomicBool,
 }
 
+const SECOND: i64 = 1_000_000;
+
 /// An answer is not so much behind, in microseconds, unless the clock was set back or the answer took very long.
-const BEHIND: i64 = 5_000_000;
+const BEHIND: i64 = 5 * SECOND;
 
 impl ServerTime {
     /// The service's now.
@@ -48,9 +56,18 @@ impl ServerTime {
         let ahead = there.0.saturating_sub(here.0);
         let known = self.ahead.load(Ordering::Relaxed);
         let first = !self.heard.swap(true, Ordering::Relaxed);
-        if first || ahead > known || ahead < known.saturating_sub(BEHIND) {
+        // What has been corrected once is only trusted again where nothing is wrong with it.
+        let agrees = if known == 0 { -2 * SECOND..=SECOND } else { -SECOND..=0 };
+        if agrees.contains(&ahead) {
+            self.ahead.store(0, Ordering::Relaxed);
+        } else if first || known == 0 || ahead > known || ahead < known.saturating_sub(BEHIND) {
             self.ahead.store(ahead, Ordering::Relaxed);
         }
+    }
+
+    /// By how much this may be behind what another handle takes for the service's now.
+    pub(crate) fn behind(&self) -> Duration {
+        if self.ahead.load(Ordering::Relaxed) == 0 { Duration::ZERO } else { LATE }
     }
 }
 
@@ -111,9 +128,28 @@ impl HttpService for Listening {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    fn header(since: Timestamp) -> String {
+        httpdate::fmt_http_date(std::time::UNIX_EPOCH + since.since(Timestamp::default()))
+    }
+
+    #[test]
+    fn this_machines_clock_stands_while_no_answer_contradicts_it() {
+        let time = ServerTime::default();
+        let now = || SystemClock::default().now();
+        let off = |time: &ServerTime| time.now().0.abs_diff(now().0);
+        time.heard(&header(now()));
+        assert!(off(&time) < 100_000 && time.behind() == Duration::ZERO);
+        time.heard(&header(now() + Duration::from_secs(3)));
+        assert!(off(&time) > 1_900_000 && time.behind() == LATE, "the service is two seconds ahead at least");
+        time.heard(&header(now() + Duration::from_secs(1)));
+        assert!(off(&time) > 1_900_000, "of several answers the furthest ahead is the closest");
+        time.heard(&header(now() - Duration::from_secs(60)));
+        assert!(off(&time) > 59_000_000, "it has been set back");
+        time.heard(&header(now()));
+        assert!(off(&time) < 100_000 && time.behind() == Duration::ZERO, "and set right");
+    }
 
     #[test]
     fn the_services_clock_is_taken_from_its_answers() {

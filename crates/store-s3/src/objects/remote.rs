@@ -1,6 +1,6 @@
 //! Objects of a service: S3, Google Cloud Storage, Azure.
 
-use std::{error::Error as StdError, sync::Arc};
+use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -290,5 +290,9 @@ impl Objects for Remote {
 
     fn now(&self) -> Option<Timestamp> {
         Some(self.time.now())
+    }
+
+    fn behind(&self) -> Duration {
+        self.time.behind()
     }
 }
