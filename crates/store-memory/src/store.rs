@@ -277,23 +277,25 @@ impl Store for MemoryStore {
     }
 
     fn blobs(&self, run: &RunId) -> BoxStream<'static, Result<BlobInfo>> {
-        let blobs = self
-            .require_blobs(run, Operation::Blobs)
-            .and_then(|()| self.read(run, Operation::Blobs, |image| Ok(image.blobs())));
-        match blobs {
-            Ok(blobs) => stream::iter(blobs.into_iter().map(Ok)).boxed(),
-            Err(error) => failed(error, Operation::Blobs, Some(run)),
+        if let Err(error) = self.require_blobs(run, Operation::Blobs) {
+            return failed(error, Operation::Blobs, Some(run));
         }
+        paged(Some((self.clone(), run.clone())), |all| {
+            let Some((store, run)) = all else { return ready(Ok(None)) };
+            let blobs = store.read(&run, Operation::Blobs, |image| Ok(image.blobs()));
+            ready(blobs.map(|blobs| Some((blobs, None))))
+        })
     }
 
     fn list(&self, query: Query) -> BoxStream<'static, Result<Head>> {
         if let Err(error) = query.check(&self.shared.capabilities) {
             return failed(error, Operation::List, None);
         }
-        let listing = Listing::new(query, self.shared.clock.now());
-        paged((self.clone(), listing), |(store, mut listing)| {
+        paged((self.clone(), query, None), |(store, query, listing)| {
+            let mut listing =
+                listing.unwrap_or_else(|| Listing::new(query.clone(), store.shared.clock.now()));
             let page = store.page(&mut listing).map_err(|error| error.during(BACKEND, Operation::List, None));
-            ready(page.map(|page| (!page.is_empty()).then_some((page, (store, listing)))))
+            ready(page.map(|page| (!page.is_empty()).then_some((page, (store, query, Some(listing))))))
         })
     }
 

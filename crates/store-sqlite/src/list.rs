@@ -35,7 +35,7 @@ struct Listing {
 
 /// The runs that match.
 pub(crate) fn runs(inner: &Arc<Inner>, query: Query) -> BoxStream<'static, Result<Head>> {
-    let cut = inner.config.clock.now();
+    let cut = Timestamp::default();
     let listing = Listing { inner: inner.clone(), query, cut, gone: None, last: None, ended: false };
     paged(listing, |mut listing| {
         apart(async move {
@@ -72,6 +72,7 @@ impl Listing {
     /// Looks at the next candidates, and gives those that match.
     async fn fetch(&mut self) -> Result<Vec<Head>> {
         if self.gone.is_none() {
+            self.cut = self.inner.config.clock.now();
             self.gone = Some(self.look_for_gone().await?);
         }
         let size = self.query.page.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);

@@ -255,9 +255,10 @@ impl Store for TemplateStore {
         if let Err(error) = query.check(&self.0.capabilities) {
             return failed(error, Operation::List, None);
         }
-        paged((self.clone(), Listing::new(query, self.now())), |(store, mut listing)| async move {
+        paged((self.clone(), query, None), |(store, query, listing)| async move {
+            let mut listing = listing.unwrap_or_else(|| Listing::new(query.clone(), store.now()));
             let page = store.heads(&mut listing).await.map_err(during(Operation::List, None))?;
-            Ok((!page.is_empty()).then_some((page, (store, listing))))
+            Ok((!page.is_empty()).then_some((page, (store, query, Some(listing)))))
         })
     }
 
