@@ -4,8 +4,8 @@
 use std::{collections::HashSet, hash::Hash};
 
 use crate::{
-    At, Capabilities, Capability, Commit, Error, ErrorKind, LeaseChange, Mode, NewMessage, Open, Query,
-    Renew, Result, RunId, RunInfo, Span, Wake,
+    At, Capabilities, Capability, Commit, Error, ErrorKind, LeaseChange, Mode, NewMessage, Open, Origin,
+    Query, Renew, Result, RunId, RunInfo, Span, Wake,
 };
 
 /// All of a [`RunInfo`] together has at most so many bytes: 16 KiB.
@@ -48,7 +48,7 @@ impl Open {
     ///
     /// # Errors
     ///
-    /// `Invalid`: a mode that may create without info and manifest, a zero ttl. `TooLarge`: run id, info.
+    /// `Invalid`: a mode that may create without info and manifest, a zero ttl, an origin past [`Origin::LIMIT`]. `TooLarge`: run id, info.
     /// `Unsupported`: an origin without [`Capability::Snapshots`].
     pub fn check(&self, run: &RunId, capabilities: &Capabilities) -> Result<()> {
         if self.mode != Mode::Resume && (self.info.is_none() || self.manifest.is_none()) {
@@ -56,6 +56,9 @@ impl Open {
         }
         if self.ttl.is_zero() {
             return Err(invalid("a lease must last longer than nothing"));
+        }
+        if self.origin.as_ref().is_some_and(|origin| origin.cursor > Origin::LIMIT) {
+            return Err(invalid("an origin must lie at 2^52 or before it"));
         }
         check_run(run, capabilities)?;
         if let Some(info) = &self.info {

@@ -184,7 +184,7 @@ pub enum Refusal {
     AlreadyExists,
     /// Somebody drives the run, or it is not due yet.
     LeaseHeld {
-        /// Who drives it; `None` while it waits or is a draft.
+        /// Who drives it; `None` while nobody does: it waits, or is a draft that was left.
         owner: Option<Owner>,
         /// Until it is due; `None` when no instant will make it so (it waits for a message, or is a draft).
         expires_in: Option<Duration>,

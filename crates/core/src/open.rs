@@ -101,6 +101,14 @@ pub struct Origin {
     pub lineage: Option<Lineage>,
 }
 
+impl Origin {
+    /// The last cursor at which a log may begin: 2^52. Every cursor behind it is exact in every backend, also in one that
+    /// counts in floating point.
+    ///
+    /// Held by: `open/an-origin-past-the-limit-is-invalid`.
+    pub const LIMIT: Cursor = 1 << 52;
+}
+
 /// A request to drive a run.
 ///
 /// The `id` names this request over all its retries: the same id again, with nothing opened or committed since,

@@ -15,8 +15,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use milepost_core::{
     Applied, At, BlobInfo, BoxStream, Capabilities, Capability, Commit, Committed, Delete, Digest, Error,
-    ErrorKind, Head, Limits, Message, NewMessage, Open, Opened, Operation, Query, Record, Renew, Result,
-    RunId, Seen, Sent, Snapshot, Span, Store,
+    Head, Limits, Message, NewMessage, Open, Opened, Operation, Query, Record, Renew, Result, RunId, Seen,
+    Sent, Snapshot, Span, Store,
 };
 use tokio::sync::RwLock;
 
@@ -40,9 +40,6 @@ const LIMITS: Limits = Limits {
     min_ttl: Duration::from_millis(1),
     ..Limits::DEFAULT
 };
-
-/// Where a log may begin at most: cursors are kept in 63 bits.
-const LARGEST_ORIGIN: u64 = 1 << 62;
 
 /// Durable runs in PostgreSQL.
 ///
@@ -155,15 +152,6 @@ impl PostgresStore {
     }
 }
 
-fn check_open(run: &RunId, open: &Open, capabilities: &Capabilities) -> Result<()> {
-    open.check(run, capabilities)?;
-    if open.origin.as_ref().is_some_and(|origin| origin.cursor > LARGEST_ORIGIN) {
-        let message = format!("a log begins at most at cursor {LARGEST_ORIGIN}");
-        return Err(Error::new(ErrorKind::TooLarge, message));
-    }
-    Ok(())
-}
-
 fn failed<T: Send + 'static>(
     error: Error,
     operation: Operation,
@@ -179,7 +167,7 @@ impl Store for PostgresStore {
     }
 
     async fn open(&self, run: &RunId, open: Open) -> Result<Opened> {
-        let check = check_open(run, &open, &self.0.capabilities);
+        let check = open.check(run, &self.0.capabilities);
         self.write(Operation::Open, run, check, write::open(&self.0, run, &open)).await
     }
 

@@ -27,7 +27,6 @@ use crate::{
     layout::Keys,
     link::Link,
     list, read,
-    row::LARGEST,
     server::MIN_TTL,
     stream as pages, write,
 };
@@ -179,15 +178,6 @@ pub(crate) fn check_commit(commit: &Commit, capabilities: &Capabilities) -> Resu
     Err(Error::new(ErrorKind::TooLarge, message))
 }
 
-fn check_open(run: &RunId, open: &Open, capabilities: &Capabilities) -> Result<()> {
-    open.check(run, capabilities)?;
-    let largest = LARGEST as u64 / 2;
-    if open.origin.as_ref().is_some_and(|origin| origin.cursor > largest) {
-        return Err(Error::new(ErrorKind::TooLarge, format!("a log begins at most at cursor {largest}")));
-    }
-    Ok(())
-}
-
 fn failed<T: Send + 'static>(
     error: Error,
     operation: Operation,
@@ -203,7 +193,7 @@ impl Store for RedisStore {
     }
 
     async fn open(&self, run: &RunId, open: Open) -> Result<Opened> {
-        let check = check_open(run, &open, &self.0.capabilities);
+        let check = open.check(run, &self.0.capabilities);
         self.write(Operation::Open, run, check, write::open(&self.0, run, open)).await
     }
 
