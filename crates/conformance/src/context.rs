@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How often something is repeated at most when every operation has a handle of its own.
-const REOPENED_ROUNDS: u32 = 20;
+const REOPENED_ROUNDS: u32 = 12;
 
 /// The world of one case.
 #[derive(Debug)]
@@ -125,6 +125,11 @@ impl Context {
     /// Whether the operations of a handle have handles of their own.
     pub(crate) fn is_reopened(&self) -> bool {
         self.mode == Mode::Reopened
+    }
+
+    /// Whether closing one handle leaves the others open.
+    pub(crate) fn closes_alone(&self) -> bool {
+        self.closes_alone
     }
 
     /// The same world with `b` as its second handle.

@@ -1,6 +1,9 @@
 //! Moves that the cases of several areas make.
 
-use std::{pin::pin, task::Poll};
+use std::{
+    pin::{Pin, pin},
+    task::Poll,
+};
 
 use futures_util::poll;
 
@@ -65,7 +68,11 @@ pub(crate) fn holds_whole(image: &Image, commit: &Commit) -> Verdict {
 
 /// Polls `work` at most `polls` times, with time for others in between, and drops it when it is not done by then.
 pub(crate) async fn abandoned<T>(polls: u32, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
+    begun(polls, pin!(work)).await
+}
+
+/// Polls `work` so, and leaves it where it is.
+pub(crate) async fn begun<T>(polls: u32, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     for poll in 0..polls {
         if let Poll::Ready(answer) = poll!(work.as_mut()) {
             return Some(answer);

@@ -3,7 +3,11 @@
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, future::ready, stream};
+use futures_util::{
+    StreamExt,
+    future::{lazy, ready},
+    stream,
+};
 use milepost_core::*;
 
 use crate::{
@@ -186,14 +190,21 @@ impl Store for Broken {
         if self.has(BatchesAreSorted) {
             commits.sort_by(|one, other| one.run.cmp(&other.run));
         }
+        let runs: Vec<RunId> = commits.iter().map(|commit| commit.run.clone()).collect();
+        let near = |run: &RunId, at: usize| {
+            runs.chunks(16).nth(at / 16).is_some_and(|some| some.iter().filter(|one| *one == run).count() > 1)
+        };
         let mut answers: Vec<Result<Committed>> = Vec::with_capacity(commits.len());
         let mut met = BTreeSet::new();
-        for commit in commits {
+        let mut store = self.clone();
+        store.quiet = self.has(FollowersHearNoBatches);
+        for (at, commit) in commits.into_iter().enumerate() {
             let run = commit.run.clone();
             let first = met.insert(run.clone());
             let invalid = match self.rules.flaw {
                 Some(RunTwiceIsTaken) => false,
                 Some(RunTwiceIsInvalidOnce) => !first,
+                Some(RunTwiceIsSeenAmong16) => near(&run, at),
                 Some(RunTwiceSpoilsTheBatch) => !twice.is_empty(),
                 _ => twice.contains(&run),
             };
@@ -202,10 +213,10 @@ impl Store for Broken {
                 (Some(FailuresSpoilTheRestOfABatch), None, Some(error)) => Err(error),
                 (_, Some(error), _) => Err(error),
                 (Some(BatchesReplayNothing), ..) => {
-                    self.commit(commit).await.map(|committed| Committed { replayed: false, ..committed })
+                    store.commit(commit).await.map(|committed| Committed { replayed: false, ..committed })
                 }
-                (Some(BatchesAreNotChecked), ..) => self.commit_one(commit).await,
-                _ => self.commit(commit).await,
+                (Some(BatchesAreNotChecked), ..) => store.commit_one(commit).await,
+                _ => store.commit(commit).await,
             });
         }
         match self.rules.flaw {
@@ -305,12 +316,18 @@ impl Store for Broken {
     }
 
     fn blobs(&self, run: &RunId) -> BoxStream<'static, Result<BlobInfo>> {
-        let listed = self
-            .check_blobs()
-            .and_then(|()| self.read(run, Operation::Blobs, |run| Ok(read::blobs(&self.rules, run))));
-        match listed {
-            Ok(blobs) => stream::iter(blobs.into_iter().map(Ok)).boxed(),
-            Err(error) => failed(self.told(error, Operation::Blobs, run)),
+        let (store, name) = (self.clone(), run.clone());
+        let look = move || {
+            let read = || store.read(&name, Operation::Blobs, |run| Ok(read::blobs(&store.rules, run)));
+            match store.check_blobs().and_then(|()| read()) {
+                Ok(blobs) => stream::iter(blobs.into_iter().map(Ok)).boxed(),
+                Err(error) => failed(store.told(error, Operation::Blobs, &name)),
+            }
+        };
+        if self.has(BlobsAreReadAtTheCall) {
+            look()
+        } else {
+            stream::once(lazy(move |_| look())).flatten().boxed()
         }
     }
 

@@ -14,7 +14,7 @@ struct Listing {
     store: Broken,
     query: Query,
     /// The first page's now.
-    cut: Timestamp,
+    cut: Option<Timestamp>,
     last: Option<(Timestamp, RunId)>,
     page: VecDeque<Head>,
     pages: usize,
@@ -23,7 +23,7 @@ struct Listing {
 /// The runs that match.
 pub(crate) fn stream(store: &Broken, query: Query) -> BoxStream<'static, Result<Head>> {
     let listing = Listing {
-        cut: store.now(),
+        cut: store.has(ListsAreCutAtTheCall).then(|| store.now()),
         store: store.clone(),
         query,
         last: None,
@@ -39,7 +39,8 @@ pub(crate) fn stream(store: &Broken, query: Query) -> BoxStream<'static, Result<
 impl Listing {
     fn next(&mut self) -> Result<Option<Head>> {
         if self.page.is_empty() {
-            self.page = self.fetch().map_err(|error| error.during("broken", Operation::List, None))?;
+            let cut = *self.cut.get_or_insert_with(|| self.store.now());
+            self.page = self.fetch(cut).map_err(|error| error.during("broken", Operation::List, None))?;
             self.pages += 1;
         }
         let head = self.page.pop_front();
@@ -52,7 +53,7 @@ impl Listing {
         Ok(head)
     }
 
-    fn fetch(&self) -> Result<VecDeque<Head>> {
+    fn fetch(&self, cut: Timestamp) -> Result<VecDeque<Head>> {
         let query = &self.query;
         let size = query.page.map_or(PAGE, |page| page.max(1) as usize);
         let mut limit =
@@ -67,7 +68,7 @@ impl Listing {
         if has(ListLimitIsIgnored) {
             limit = size;
         }
-        let cut = if has(PagesAreJudgedByTheirOwnNow) { now } else { self.cut };
+        let cut = if has(PagesAreJudgedByTheirOwnNow) { now } else { cut };
         let runs = data.runs.values().chain(data.left.values().filter(|_| has(DeletedRunsAreListed)));
         let mut heads: Vec<Head> = runs
             .filter_map(|run| self.matching(run, cut))
@@ -136,6 +137,10 @@ impl Listing {
         let label = |(key, value): &(String, String)| labels.get(key) == Some(value);
         let without = |query: Query| query.matches(&head);
         let matches = match self.store.rules.flaw {
+            Some(FirstRetentionStands) if query.expired => {
+                let expires = run.expiry.is_some_and(|expiry| expiry <= cut) && head.outcome.is_some();
+                expires && without(Query { expired: false, ..query.clone() })
+            }
             Some(StatusIsIgnored) => without(Query { status: None, ..query.clone() }),
             Some(NameFilterIsIgnored) => without(Query { name: None, ..query.clone() }),
             Some(NamesMatchByPrefix) => {

@@ -35,8 +35,9 @@ use milepost_conformance::{CaseReport, Harness, Outcome, Tuning, cases, check, h
 use store::Broken;
 
 /// Mutants that wait for what never comes, or never end: their cases run out of time.
-const ENDLESS: [Flaw; 8] = [
+const ENDLESS: [Flaw; 9] = [
     flaw::AfterIsIgnored,
+    flaw::FollowersHearNoBatches,
     flaw::FollowersIgnoreUntil,
     flaw::FollowersMissWakeups,
     flaw::FollowersNeverEnd,

@@ -158,6 +158,10 @@ pub(crate) fn stream<T: Entry>(
     span: Span,
     operation: Operation,
 ) -> BoxStream<'static, Result<T>> {
+    let mut span = span;
+    if store.has(LimitsHave32Bits) {
+        span.limit = span.limit.map(|limit| limit & u64::from(u32::MAX));
+    }
     let reader = Reader {
         changed: span.follow.then(|| store.world.changed.subscribe()),
         store: store.clone(),

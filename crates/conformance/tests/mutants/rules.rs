@@ -65,6 +65,8 @@ pub(crate) struct Run {
     pub(crate) blobs: BTreeMap<Digest, Bytes>,
     pub(crate) messages: BTreeMap<u64, Message>,
     pub(crate) keys: BTreeMap<MessageKey, Remembered>,
+    /// From when on it may be deleted, by the first of its ends that said so.
+    pub(crate) expiry: Option<Timestamp>,
 }
 
 impl Run {

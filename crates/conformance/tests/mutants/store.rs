@@ -64,6 +64,8 @@ pub(crate) struct Broken {
     pub(crate) world: Arc<World>,
     closed: Arc<AtomicBool>,
     pub(crate) number: u32,
+    /// Tells no follower of its writes.
+    pub(crate) quiet: bool,
 }
 
 impl Broken {
@@ -87,7 +89,7 @@ impl Broken {
             })
         });
         let number = world.connected.fetch_add(1, Ordering::Relaxed);
-        Self { rules: Rules { flaw: None, offered }, world, closed: Arc::default(), number }
+        Self { rules: Rules { flaw: None, offered }, world, closed: Arc::default(), number, quiet: false }
     }
 
     pub(crate) fn has(&self, flaw: Flaw) -> bool {
@@ -213,7 +215,7 @@ impl Broken {
                 answer
             })
         };
-        if answer.is_ok() || self.has(SecondHandleLags) {
+        if answer.is_ok() && !self.quiet || self.has(SecondHandleLags) {
             self.world.changed.send_replace(());
         }
         answer.map_err(|error| self.told(error, operation, run))
@@ -291,6 +293,15 @@ impl Broken {
     }
 
     pub(crate) async fn commit_one(&self, commit: Commit) -> Result<Committed> {
+        if self.has(CloseDoesNotWait) {
+            drop(self.data()?);
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+            let rules = Rules { flaw: None, ..self.rules };
+            let unguarded = Self { rules, closed: Arc::default(), ..self.clone() };
+            return Box::pin(unguarded.commit_one(commit)).await;
+        }
         let run = commit.run.clone();
         let records = commit.records.len();
         let _connection = self.connection(&[PagesKeepAConnection, FollowersKeepAConnection]).await;

@@ -1,6 +1,8 @@
 //! A handle that was closed.
 
-use crate::areas::prelude::*;
+use std::pin::pin;
+
+use crate::areas::{moves::begun, prelude::*};
 
 cases! { capabilities:
     /// After `close` every write of the handle is `Closed`.
@@ -11,6 +13,8 @@ cases! { capabilities:
     closing_twice_is_harmless [],
     /// Commits that race the close hold, or are refused as `Closed`; no other answer is given.
     commits_racing_the_close_hold_or_are_refused [],
+    /// Closing waits for what is in flight: what is not done when it returns is never done.
+    closing_waits_for_what_is_in_flight [] once "each operation has a handle of its own",
     /// Closing ends the streams that wait for more: with `Closed`, like every later call.
     closing_ends_who_follows [Log, Follow],
 }
@@ -114,6 +118,39 @@ async fn commits_racing_the_close_hold_or_are_refused(ctx: &Context) -> Verdict 
         }
     }
     refused("a commit after it", store.commit(ctx.next(&drivers[0])).await, ErrorKind::Closed).map(drop)
+}
+
+async fn closing_waits_for_what_is_in_flight(ctx: &Context) -> Verdict {
+    let mut driver = ctx.create(&ctx.run("closing")).await?;
+    for round in ctx.rounds(40) {
+        let store = ctx.reopen().await?;
+        let mut commit = pin!(store.commit(ctx.next(&driver)));
+        let early = begun(round % 4, commit.as_mut()).await;
+        let answered = async {
+            match early {
+                Some(answer) => answer,
+                None => commit.await,
+            }
+        };
+        let closing = async {
+            store.close().await?;
+            // Where a close is one of all handles, nobody is left to look.
+            if ctx.closes_alone() { Verdict::Ok(Some(ctx.head(&driver.run).await?)) } else { Ok(None) }
+        };
+        let (answer, seen) = futures_util::join!(answered, closing);
+        let seen = seen?;
+        match answer {
+            Ok(committed) => {
+                expect_eq("the version of a commit that holds", committed.version, driver.version + 1)?;
+                driver.version = committed.version;
+            }
+            refusal => drop(refused("a commit too late", refusal, ErrorKind::Closed)?),
+        }
+        let Some(seen) = seen else { return Ok(()) };
+        expect_eq("the version when the close had returned", seen.version, driver.version)?;
+        expect_eq("the version later", ctx.head(&driver.run).await?.version, driver.version)?;
+    }
+    Ok(())
 }
 
 async fn closing_ends_who_follows(ctx: &Context) -> Verdict {

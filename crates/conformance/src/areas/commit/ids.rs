@@ -21,6 +21,8 @@ cases! { commit:
     a_record_id_is_remembered_after_a_trim [Log, RecordIds, Snapshots],
     /// At least the newest 4,096 record ids are remembered.
     the_newest_4096_record_ids_are_remembered [Log, RecordIds],
+    /// What is remembered is a number of ids: records without one do not push them out, before or after a takeover.
+    records_without_ids_push_none_out [Log, RecordIds],
     /// Of 16 racing commits that append one record id exactly one appends it.
     of_16_racing_appends_of_one_id_one_holds [Log, RecordIds],
 }
@@ -77,15 +79,28 @@ async fn a_record_id_of_the_run_is_told_before_one_of_the_commit(ctx: &Context) 
 const NAMES: [&str; 12] =
     ["a", "A", "a ", " a", "é", "e\u{301}", "%", "*", "'; --", "a/b:c{d}[e]\\", "\u{202e}\n\t\u{1f600}", "1"];
 
+/// Long ids that differ in one byte each: the last, one that an index may cut away, and the first.
+fn long_names() -> Vec<String> {
+    let differing = |at: usize| {
+        let mut name = "x".repeat(RecordId::LIMIT);
+        name.replace_range(at..=at, "y");
+        name
+    };
+    [RecordId::LIMIT - 1, 191, 127, 63, 0].map(differing).into()
+}
+
 async fn record_ids_are_bytes_of_one_run(ctx: &Context) -> Verdict {
     let (one, other) = (ctx.run("one"), ctx.run("other"));
     let mut driver = ctx.create(&one).await?;
     let mut others = ctx.create(&other).await?;
-    for name in NAMES {
+    let names = long_names();
+    let names: Vec<&str> = NAMES.into_iter().chain(names.iter().map(String::as_str)).collect();
+    for name in &names {
         ctx.commit(&mut driver, |commit| commit.record(record(0).id(id(name)))).await?;
     }
-    ctx.commit(&mut others, |commit| commit.records(NAMES.map(|name| record(0).id(id(name))))).await?;
-    for (cursor, name) in (1..).zip(NAMES) {
+    let all = names.iter().map(|name| record(0).id(id(name)));
+    ctx.commit(&mut others, |commit| commit.records(all)).await?;
+    for (cursor, name) in (1..).zip(&names) {
         is_duplicate(ctx, &driver, vec![record(0).id(id(name))], cursor).await?;
     }
     Ok(())
@@ -159,6 +174,29 @@ async fn the_newest_4096_record_ids_are_remembered(ctx: &Context) -> Verdict {
         refused_as("a repeated id", ctx.b.commit(again).await, Refusal::Duplicate { cursor })?;
     }
     expect_eq("the newest cursor", ctx.head(&run).await?.cursor, WINDOW)
+}
+
+async fn records_without_ids_push_none_out(ctx: &Context) -> Verdict {
+    let run = ctx.run("window");
+    let mut driver = ctx.create(&run).await?;
+    ctx.commit(&mut driver, |commit| commit.record(record(1).id(id("first")))).await?;
+    for batch in 0..9 {
+        let mut records: Vec<_> = (1..=512).map(record).collect();
+        if batch % 3 == 0 {
+            records[7] = record(8).id(id(format!("batch {batch}")));
+        }
+        ctx.commit(&mut driver, |commit| commit.records(records)).await?;
+    }
+    for takeover in [false, true] {
+        if takeover {
+            driver = Driver::of(&ctx.b.open(&run, ctx.resuming().over(driver.fence)).await?);
+        }
+        for (name, cursor) in [("first", 1), ("batch 0", 9), ("batch 6", 3_081)] {
+            let again = ctx.next(&driver).record(record(0).id(id(name)));
+            refused_as("a repeated id", ctx.b.commit(again).await, Refusal::Duplicate { cursor })?;
+        }
+    }
+    Ok(())
 }
 
 async fn of_16_racing_appends_of_one_id_one_holds(ctx: &Context) -> Verdict {

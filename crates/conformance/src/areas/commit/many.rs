@@ -21,7 +21,7 @@ cases! { commit:
     a_commit_twice_in_a_batch_is_invalid [],
     /// A batch of no commits has no answers and changes nothing.
     an_empty_batch_has_no_answers [],
-    /// A batch of 200 runs is a batch.
+    /// A batch of 200 runs is a batch; a run that occurs twice in it is `Invalid` for both commits, wherever they stand.
     a_batch_of_200_runs [],
     /// Limits are of a commit: a batch may be larger than one.
     a_batch_may_be_larger_than_a_commit [Log],
@@ -273,7 +273,20 @@ async fn a_batch_of_200_runs(ctx: &Context) -> Verdict {
     for (number, driver) in (0..).zip(&drivers) {
         expect_eq("the note of a run", note_of(ctx, &driver.run).await?, Some(number))?;
     }
-    Ok(())
+    for (version, place) in (2..).zip([17, 70, 130, 199]) {
+        let next = |driver: &Driver| Commit { expect: version, ..ctx.next(driver) };
+        let mut commits: Vec<_> = drivers[1..].iter().map(next).collect();
+        commits.insert(0, next(&drivers[0]));
+        commits.insert(place, next(&drivers[0]));
+        for (at, answer) in ctx.a.commit_many(commits).await.into_iter().enumerate() {
+            if at == 0 || at == place {
+                refused("a run that occurs twice", answer, ErrorKind::Invalid)?;
+            } else {
+                expect_eq("the version of another run", answer?.version, version + 1)?;
+            }
+        }
+    }
+    expect_eq("the version of the run that occurred twice", ctx.head(&drivers[0].run).await?.version, 2)
 }
 
 async fn a_commit_of_a_batch_replays(ctx: &Context) -> Verdict {

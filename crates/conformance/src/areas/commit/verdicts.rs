@@ -26,6 +26,8 @@ cases! { commit:
     finished_comes_before_conflict [],
     /// Of a conflict the version comes first: before the messages, blobs, snapshot and trim that the store knows.
     the_version_comes_before_every_other_conflict [],
+    /// The head that a conflict carries is as of the refusal, not of the run's last change.
+    a_conflict_tells_the_head_as_of_now [],
     /// A message that is not waiting comes before a missing blob.
     not_waiting_comes_before_a_missing_blob [Inbox, Blobs, Log],
     /// A message that is not waiting comes before a snapshot past the end.
@@ -283,6 +285,22 @@ async fn told_first(ctx: &Context, first: Wrong, others: &[Wrong]) -> Verdict {
 async fn the_version_comes_before_every_other_conflict(ctx: &Context) -> Verdict {
     use Wrong::*;
     told_first(ctx, Version, &[NotWaiting, MissingBlob, SnapshotCursor, Trim, Duplicate]).await
+}
+
+async fn a_conflict_tells_the_head_as_of_now(ctx: &Context) -> Verdict {
+    let run = ctx.run("changed");
+    let mut driver = ctx.create(&run).await?;
+    ctx.commit(&mut driver, |commit| commit).await?;
+    ctx.pass(Duration::from_millis(2)).await;
+    let late = Commit { expect: driver.version - 1, ..ctx.next(&driver) };
+    let told = clashed("a commit at an old version", ctx.a.commit(late).await, Clash::Version)?;
+    let now = ctx.head(&run).await?;
+    expect(
+        "it was read after the last change",
+        told.at > told.updated_at && told.at <= now.at,
+        (&told, now.at),
+    )?;
+    expect_eq("the rest of it", Head { at: now.at, ..told }, now)
 }
 
 async fn not_waiting_comes_before_a_missing_blob(ctx: &Context) -> Verdict {

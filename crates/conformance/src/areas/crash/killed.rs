@@ -19,6 +19,9 @@ cases! { crash:
     a_message_that_a_kill_cut_is_there_once_or_not [processes, Inbox] once "its writer is another process",
     /// A process that connects anew sees everything that was acknowledged.
     another_process_sees_everything [processes],
+    /// Whether the owner of a run that was killed is gone, is one answer: its head, the listing of what is due, an open and a
+    /// deletion of what nobody drives give the same.
+    a_killed_owner_is_gone_for_every_question_or_for_none [processes] once "its owner is another process",
     /// A run of which every owner is killed loses nothing, doubles nothing, and counts each of them.
     a_run_outlives_all_of_its_owners [processes, Log] once "its writer is another process",
 }
@@ -207,6 +210,44 @@ async fn another_process_sees_everything(ctx: &Context) -> Verdict {
     let seen = image(&*second.store, &run).await?;
     holds_whole(&seen, &commit)?;
     ctx.image(&run).await?.same_as(&seen)
+}
+
+async fn a_killed_owner_is_gone_for_every_question_or_for_none(ctx: &Context) -> Verdict {
+    for deletes in [false, true] {
+        let run = ctx.run(if deletes { "deleted" } else { "opened" });
+        let second = ctx.process().await?;
+        let driver = Driver::of(&second.store.open(&run, ctx.creating()).await?);
+        second.process.kill()?;
+        let head = ctx.head(&run).await?;
+        let gone = head.status() == Status::Interrupted;
+        expect("a run is interrupted or running", gone || head.status() == Status::Running, &head)?;
+        if ctx.capabilities.supports_list() {
+            let due = Query { due_by: Some(head.at), ..Query::all() };
+            for query in [Query::interrupted(), due] {
+                for store in [&ctx.a, &ctx.b] {
+                    let heads = collect(store.list(query.clone())).await?;
+                    let listed = heads.iter().any(|head| head.run == run);
+                    expect_eq(&format!("whether {query:?} gives it"), listed, gone)?;
+                }
+            }
+        }
+        if deletes {
+            let answer = ctx.b.delete(&run, Delete::NotDriven(driver.fence.incarnation)).await;
+            if gone {
+                expect("a deletion of what nobody drives", answer?, ())?;
+            } else {
+                clashed("a deletion of what nobody drives", answer, Clash::Driven)?;
+            }
+        } else {
+            let answer = ctx.b.open(&run, ctx.resuming()).await;
+            if gone {
+                expect_eq("the epoch of its successor", answer?.fence.epoch, 2)?;
+            } else {
+                refused("an open", answer, ErrorKind::LeaseHeld)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn a_run_outlives_all_of_its_owners(ctx: &Context) -> Verdict {

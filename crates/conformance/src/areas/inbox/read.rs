@@ -59,7 +59,7 @@ fn spans() -> Vec<Span> {
     let mut spans = Vec::new();
     for after in [0, 1, 3, 4, 5, 6, 7, u64::MAX] {
         for until in [None, Some(0), Some(1), Some(4), Some(5), Some(6), Some(u64::MAX)] {
-            for limit in [None, Some(0), Some(1), Some(3), Some(u64::MAX)] {
+            for limit in [None, Some(0), Some(1), Some(3), Some(1 << 32), Some(u64::MAX)] {
                 for (reverse, page) in [(false, None), (true, None), (false, Some(1)), (true, Some(2))] {
                     spans.push(Span { after, until, limit, reverse, page, ..Span::all() });
                 }

@@ -17,6 +17,8 @@ cases! { inbox:
     a_key_is_known_after_its_message_was_taken [Inbox],
     /// Keys of taken messages are remembered behind many newer ones, over a reopen and a takeover.
     keys_are_remembered_behind_many_others [Inbox],
+    /// As many keys are remembered as the store declares, the first one to the last.
+    as_many_keys_are_remembered_as_declared [Inbox],
     /// What waits in the inbox is there after a takeover, and for every handle.
     the_inbox_survives_a_takeover [Inbox],
     /// The inbox goes with its run, and so do its numbers and its keys: a run of the same name starts with none.
@@ -172,6 +174,29 @@ async fn keys_are_remembered_behind_many_others(ctx: &Context) -> Verdict {
         expect_eq("other content", other, Sent::Conflicting { number })?;
     }
     send(ctx, &run, count + 1..=count + 1).await
+}
+
+async fn as_many_keys_are_remembered_as_declared(ctx: &Context) -> Verdict {
+    let run = ctx.run("window");
+    ctx.create(&run).await?;
+    let declared = ctx.capabilities.limits.message_keys;
+    // None is forgotten where there is no last one; the trace of a failure is for people to read.
+    let most =
+        if declared == u64::MAX { 100 } else { u32::try_from(declared.min(65_536)).unwrap_or(u32::MAX) };
+    let [store, _] = &ctx.untraced;
+    let mut count = 0;
+    for _ in ctx.rounds(most) {
+        count += 1;
+        store.send(&run, ctx.message(format!("key {count}"), "")).await?;
+    }
+    for number in [1, count] {
+        let key = format!("key {number}");
+        let same = ctx.b.send(&run, ctx.message(&key, "")).await?;
+        expect_eq("the same content", same, Sent::Repeated { number })?;
+        let other = ctx.b.send(&run, ctx.message(&key, "other")).await?;
+        expect_eq("other content", other, Sent::Conflicting { number })?;
+    }
+    expect_eq("the newest message", ctx.head(&run).await?.newest_message, count)
 }
 
 async fn the_inbox_survives_a_takeover(ctx: &Context) -> Verdict {

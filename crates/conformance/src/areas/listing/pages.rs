@@ -88,7 +88,7 @@ async fn a_limit_cuts_the_listing(ctx: &Context) -> Verdict {
             let query = Query { order, name, ..Query::all() };
             let all = ids(&listed(ctx, &query).await?);
             let some = all.len() as u64;
-            for limit in [0, 1, 2, some - 1, some, some + 1, u64::MAX] {
+            for limit in [0, 1, 2, some - 1, some, some + 1, 1 << 32, u64::MAX] {
                 for page in [None, Some(1), Some(3), Some(1000)] {
                     let got = listed(ctx, &Query { limit: Some(limit), page, ..query.clone() }).await?;
                     let want = &all[..all.len().min(usize::try_from(limit).unwrap_or(usize::MAX))];
@@ -102,7 +102,11 @@ async fn a_limit_cuts_the_listing(ctx: &Context) -> Verdict {
 
 async fn a_listing_is_cut_at_its_first_page(ctx: &Context) -> Verdict {
     let (first, second) = (ctx.run("a"), ctx.run("b"));
+    let mut unread = ctx.b.list(Query::all());
+    ctx.pass(Duration::from_millis(2)).await;
     let mut driver = ctx.create(&first).await?;
+    let got = next(&mut unread).await?;
+    expect_eq("what came before its first page", got.map(|head| head.run), Some(first.clone()))?;
     ctx.create_briefly(&second).await?;
     let running = Query { status: Some(Status::Running), page: Some(1), ..Query::all() };
     let mut stream = ctx.b.list(running);

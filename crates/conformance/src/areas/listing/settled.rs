@@ -13,6 +13,8 @@ cases! { listing:
     a_reopened_run_is_running_again [List],
     /// `expired` gives the finished runs whose time to be deleted has come, and no other.
     expired_gives_what_may_be_deleted [List],
+    /// A run that ends again is kept as its second end says, whatever its first one said.
+    a_second_end_has_its_own_retention [List],
     /// A run may be deleted from its `delete_after` on, and not a microsecond before.
     a_run_expires_at_its_instant [List, clock],
 }
@@ -104,6 +106,35 @@ async fn expired_gives_what_may_be_deleted(ctx: &Context) -> Verdict {
     let head = ctx.head(soon).await?;
     ctx.a.delete(soon, Delete::Finished(head.fence.incarnation)).await?;
     lists(ctx, &Query::expired(), [at_once, for_nothing]).await
+}
+
+async fn a_second_end_has_its_own_retention(ctx: &Context) -> Verdict {
+    let late = ctx.long() * 10;
+    let failure = milepost_core::Failure::new(FailureKind::Error, "no");
+    let failed = Outcome::Failed { failure };
+    let mut expired = Vec::new();
+    for (number, (first, second, expires)) in [
+        (Retain::Delete, Retain::Keep, false),
+        (Retain::KeepFor(ctx.brief()), Retain::Keep, false),
+        (Retain::Delete, Retain::KeepFor(late), false),
+        (Retain::Keep, Retain::Delete, true),
+        (Retain::KeepFor(late), Retain::KeepFor(ctx.brief()), true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let run = ctx.run(&format!("ended-{number}"));
+        let mut driver = ctx.create(&run).await?;
+        ctx.commit(&mut driver, |commit| commit.finish(failed.clone(), first)).await?;
+        let mut driver = Driver::of(&ctx.b.open(&run, ctx.resuming().reopen_failed()).await?);
+        let completed = Outcome::Completed { output: Bytes::new() };
+        ctx.commit(&mut driver, |commit| commit.finish(completed, second)).await?;
+        if expires {
+            expired.push(run);
+        }
+    }
+    ctx.expire().await;
+    lists(ctx, &Query::expired(), &expired).await
 }
 
 async fn a_run_expires_at_its_instant(ctx: &Context) -> Verdict {

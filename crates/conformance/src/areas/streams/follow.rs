@@ -3,11 +3,13 @@
 use tokio::task::JoinSet;
 
 use super::{are_whole, cursors};
-use crate::areas::prelude::*;
+use crate::areas::{moves::completed, prelude::*};
 
 cases! { streams:
     /// A following stream sees later records in order, without gap or duplicate, through every handle.
     a_follower_sees_later_records [Log, Follow],
+    /// A following stream sees the commits of batches like any other, and ends with the run that a batch finishes.
+    a_follower_sees_the_commits_of_batches [Log, Follow],
     /// Followers on two handles of a run that commits as fast as it can see every record once and in order.
     followers_of_a_busy_run_miss_nothing [Log, Follow],
     /// A following stream starts where it is told, also past the end, and gives nothing before.
@@ -56,6 +58,36 @@ async fn a_follower_sees_later_records(ctx: &Context) -> Verdict {
         }
     }
     Ok(())
+}
+
+async fn a_follower_sees_the_commits_of_batches(ctx: &Context) -> Verdict {
+    let mut drivers = [ctx.create(&ctx.run("one")).await?, ctx.create(&ctx.run("another")).await?];
+    let [mut one, mut another] = {
+        let stream = |store: &std::sync::Arc<dyn Store>, driver: &Driver| {
+            store.stream(&driver.run, Span::all().follow())
+        };
+        [stream(&ctx.a, &drivers[0]), stream(&ctx.b, &drivers[1])]
+    };
+    for cursor in 1..=4 {
+        let batch = |driver: &Driver| ctx.next(driver).record(record(cursor));
+        let commits = drivers.iter().map(batch).collect();
+        let (first, second, answers) =
+            futures_util::join!(next(&mut one), next(&mut another), ctx.a.commit_many(commits));
+        for (driver, answer) in drivers.iter_mut().zip(answers) {
+            driver.version = answer?.version;
+        }
+        for came in [first?, second?] {
+            expect_eq("what came", came.map(|record| record.cursor), Some(cursor))?;
+        }
+    }
+    let last = |driver: &Driver| ctx.next(driver).finish(completed(), Retain::Keep);
+    let commits = drivers.iter().map(last).collect();
+    let (first, second, answers) =
+        futures_util::join!(next(&mut one), next(&mut another), ctx.a.commit_many(commits));
+    for answer in answers {
+        answer?;
+    }
+    expect_eq("what comes after the end", (first?, second?), (None, None))
 }
 
 async fn followers_of_a_busy_run_miss_nothing(ctx: &Context) -> Verdict {

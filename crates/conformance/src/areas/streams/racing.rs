@@ -384,9 +384,16 @@ async fn a_stream_that_is_never_read_does_no_harm(ctx: &Context) -> Verdict {
     ctx.commit_records(&mut driver, 3).await?;
     let store = ctx.reopen().await?;
     let unread: Vec<_> = (0..64).map(|_| store.stream(&run, Span::all())).collect();
+    let (blobs, listing) = (store.blobs(&run), store.list(only(&run)));
     works_and_closes(ctx, &*store, &driver).await?;
     for stream in unread.into_iter().take(1) {
         refused("a stream read after the close", collect(stream).await, ErrorKind::Closed)?;
+    }
+    if ctx.capabilities.supports_blobs() {
+        refused("blobs read after the close", collect(blobs).await, ErrorKind::Closed)?;
+    }
+    if ctx.capabilities.supports_list() {
+        refused("a listing read after the close", collect(listing).await, ErrorKind::Closed)?;
     }
     Ok(())
 }

@@ -93,7 +93,7 @@ async fn every_bound(ctx: &Context, lower: &[Cursor]) -> Verdict {
     let mut count = 0;
     for after in lower.iter().copied() {
         for until in uppers {
-            for limit in [None, Some(0), Some(1), Some(2), Some(5), Some(u64::MAX)] {
+            for limit in [None, Some(0), Some(1), Some(2), Some(5), Some(1 << 32), Some(u64::MAX)] {
                 for (reverse, page) in [
                     (false, None),
                     (true, None),

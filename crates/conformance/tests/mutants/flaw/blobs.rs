@@ -43,4 +43,6 @@ flaws! { BLOBS:
     BlobsHaveNoSize => "blobs/many-blobs-are-enumerated-whole",
     /// A run that is not there has no blob, instead of `NotFound`.
     UnknownRunsHaveNoBlob => "blobs/the-blobs-of-no-run-are-not-found",
+    /// Blobs are read when they are asked for, not when the stream is.
+    BlobsAreReadAtTheCall => "streams/a-stream-that-is-never-read-does-no-harm",
 }

@@ -163,4 +163,10 @@ flaws! { COMMIT:
     FinishRaisesTheEpoch => "commit/an-outcome-ends-the-run",
     /// An outcome resets the lapses.
     FinishForgetsLapses => "commit/only-advances-forgets-lapses",
+    /// `Conflict` tells the head as of the run's last change.
+    ConflictTellsTheLastChange => "commit/a-conflict-tells-the-head-as-of-now",
+    /// Ids are remembered for 4,096 records, whether or not these have one.
+    WindowCountsRecords => "commit/records-without-ids-push-none-out",
+    /// A run that occurs twice in a batch is seen among sixteen commits.
+    RunTwiceIsSeenAmong16 => "commit/a-batch-of-200-runs",
 }

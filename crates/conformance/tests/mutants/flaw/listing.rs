@@ -101,4 +101,8 @@ flaws! { LISTING:
     ListsLeaveOutMeta => "listing/what-is-listed-is-enough-to-dispatch",
     /// A listing leaves out the sizes.
     ListsLeaveOutSizes => "listing/what-is-listed-is-the-head",
+    /// A run expires by its first end, also when it was reopened and ended otherwise.
+    FirstRetentionStands => "listing/a-second-end-has-its-own-retention",
+    /// A listing is cut when it is asked for, not at its first page.
+    ListsAreCutAtTheCall => "listing/a-listing-is-cut-at-its-first-page",
 }

@@ -15,4 +15,6 @@ flaws! { NAMES:
     RunIdsAreFileNames => "ids/deleting-a-pattern-deletes-that-run-only",
     /// Two slashes of a run id are one.
     RunIdsArePaths => "ids/odd-ids-are-ordinary-ids",
+    /// Record ids are cut at 191 bytes.
+    RecordIdsAreCut => "commit/record-ids-are-bytes-of-one-run",
 }

@@ -165,4 +165,10 @@ flaws! { OPEN:
     AnySnapshotEndsADraft => "open/another-snapshot-ends-no-draft",
     /// The lineage of an origin is not stored.
     LineageIsLost => "open/a-draft-continues-the-log-of-its-origin",
+    /// An origin at 0 makes no draft.
+    OriginAt0IsNoDraft => "open/an-origin-at-0-makes-a-draft",
+    /// The commit that ends a draft and lets go of it leaves it without a due.
+    EndOfADraftForgetsItsWake => "open/the-end-of-a-draft-may-release-it",
+    /// A log may begin anywhere.
+    OriginsMayLieAnywhere => "open/an-origin-past-the-limit-is-invalid",
 }

@@ -55,4 +55,6 @@ flaws! { RACES:
     CommitShowsItsOutcomeLater => "fencing/a-takeover-racing-an-outcome-is-one-or-the-other",
     /// Another handle reads what was there a write before.
     SecondHandleLags => "commit/it-becomes-visible-at-once",
+    /// A commit that is under way when its handle is closed lands later.
+    CloseDoesNotWait => "capabilities/closing-waits-for-what-is-in-flight",
 }

@@ -81,4 +81,8 @@ flaws! { STREAMS:
     FollowersOfClosedStoresEnd => "streams/a-stream-that-is-never-read-does-no-harm",
     /// A follower may go in reverse.
     FollowingInReverseIsTaken => "streams/following-in-reverse-is-invalid",
+    /// A follower is not told of the commits of a batch.
+    FollowersHearNoBatches => "streams/a-follower-sees-the-commits-of-batches",
+    /// A limit has 32 bits.
+    LimitsHave32Bits => "streams/every-bound-after-a-cursor",
 }

@@ -61,10 +61,10 @@ impl Rules {
         let untouched = run.head(now);
         let refused = match self.clash(run, &commit) {
             Some(clash) => {
-                let head = if self.has(ConflictTellsAnOldHead) {
-                    Head { version: commit.expect, ..untouched }
-                } else {
-                    untouched
+                let head = match self.flaw {
+                    Some(ConflictTellsAnOldHead) => Head { version: commit.expect, ..untouched },
+                    Some(ConflictTellsTheLastChange) => Head { at: untouched.updated_at, ..untouched },
+                    _ => untouched,
                 };
                 Some(Refusal::Conflict { head: Box::new(head), clash })
             }
@@ -256,7 +256,8 @@ impl Rules {
             let numbered = commit.records.iter().zip(run.head.cursor + 1..);
             numbered.filter_map(|(record, at)| Some((self.record_id(record.id.as_ref()?), at)))
         };
-        let known = ids().find_map(|(id, _)| run.record_ids.get(&id).copied());
+        let forgotten = |at: &Cursor| self.has(WindowCountsRecords) && at + 4_096 <= run.head.cursor;
+        let known = ids().find_map(|(id, _)| run.record_ids.get(&id).copied().filter(|at| !forgotten(at)));
         let mut seen = BTreeMap::new();
         let twice = ids().find_map(|(id, cursor)| seen.insert(id, cursor));
         match self.flaw {
@@ -274,6 +275,10 @@ impl Rules {
     fn record_id(&self, id: &RecordId) -> RecordId {
         match self.flaw {
             Some(RecordIdsIgnoreCase) => RecordId::new(id.as_str().to_lowercase()).unwrap_or(id.clone()),
+            Some(RecordIdsAreCut) => {
+                let cut = id.as_str().floor_char_boundary(191);
+                RecordId::new(&id.as_str()[..cut]).unwrap_or(id.clone())
+            }
             Some(RecordIdsAreTrimmed) => RecordId::new(id.as_str().trim()).unwrap_or(id.clone()),
             _ => id.clone(),
         }
@@ -281,7 +286,7 @@ impl Rules {
 
     /// Writes a commit that holds.
     fn write(&self, run: &mut Run, mut commit: Commit, now: Timestamp) {
-        let before = run.head.cursor;
+        let (before, draft) = (run.head.cursor, run.head.draft);
         self.write_head(run, &commit, now);
         self.write_records(run, std::mem::take(&mut commit.records), now);
         self.write_blobs(run, &commit);
@@ -303,6 +308,9 @@ impl Rules {
             && !self.has(ExtendDoesNotMoveTheDue)
         {
             head.due = Some(lease.until);
+        }
+        if draft && !head.draft && head.lease.is_none() && self.has(EndOfADraftForgetsItsWake) {
+            head.due = None;
         }
         self.summarize(run);
     }

@@ -138,9 +138,13 @@ impl Rules {
         }
         let (key, kind, body) = (message.key, message.kind, message.body);
         run.keys.insert(key.clone(), Remembered { number, kind: kind.clone(), body: body.clone() });
-        if self.has(OnlyAHundredKeysAreKnown) && run.keys.len() > 100 {
-            let oldest = number - 100;
-            run.keys.retain(|_, remembered| remembered.number != oldest);
+        let known = match self.flaw {
+            Some(OnlyAHundredKeysAreKnown) => 100,
+            Some(TwoThousandKeysAreKnown) => 2_000,
+            _ => u64::MAX,
+        };
+        if number > known {
+            run.keys.retain(|_, remembered| remembered.number != number - known);
         }
         let id = if self.has(SendersIdIsLost) { OperationId(0) } else { message.id };
         let at = if self.has(MessagesCarryTheRunsTime) { run.head.created_at } else { now };

@@ -146,7 +146,11 @@ impl Rules {
             return Err(Refusal::NotFound.into());
         }
         let start = open.origin.as_ref().map_or(0, |origin| origin.cursor);
-        let draft = open.origin.is_some() && !self.has(DraftsAreOrdinary);
+        let draft = match self.flaw {
+            Some(DraftsAreOrdinary) => false,
+            Some(OriginAt0IsNoDraft) => start > 0,
+            _ => open.origin.is_some(),
+        };
         let mut origin = open.origin;
         if self.has(LineageIsLost)
             && let Some(origin) = &mut origin
@@ -193,6 +197,7 @@ impl Rules {
             blobs: BTreeMap::new(),
             messages: BTreeMap::new(),
             keys: BTreeMap::new(),
+            expiry: None,
         })
     }
 

@@ -342,6 +342,7 @@ impl Rules {
             (Some(DeleteIsKeep), Retain::Delete) => None,
             (_, retain) => retain.delete_after(now),
         };
+        run.expiry = run.expiry.or(head.delete_after);
         head.outcome = Some(match (self.flaw, finish.outcome) {
             (Some(OutputsAreLost), Outcome::Completed { .. }) => Outcome::Completed { output: Bytes::new() },
             (Some(OutputsAreText), Outcome::Completed { output }) => {
