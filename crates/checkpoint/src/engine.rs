@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use bytes::Bytes;
 use milepost_core::{
     Applied, Capabilities, Clash, Clock, Commit, Cursor, Error, ErrorKind, Fence, Finish, Head, Ids, Kind,
-    LeaseChange, NewRecord, Outcome, Refusal, Result, RunId, Saved, Snapshot, Store, Version, Wake,
+    NewRecord, Outcome, Refusal, Result, RunId, Saved, Snapshot, Store, Version, Wake,
 };
 use tracing::warn;
 
@@ -357,9 +357,7 @@ impl Engine {
         commit = match end {
             End::GoOn => commit.extend(self.means.settings.ttl),
             End::Release(wake) => commit.release(wake),
-            End::Finish(finish) => {
-                Commit { finish: Some(finish), lease: LeaseChange::Keep, ..commit }.advances()
-            }
+            End::Finish(finish) => Commit { finish: Some(finish), ..commit }.advances(),
         };
         // The state that stands after this commit, which is the persisted one when a completion brings no newer.
         let standing = if completing { after.state.clone() } else { state };
