@@ -54,7 +54,7 @@ fn id(name: &str) -> RunId {
 #[tokio::main]
 async fn forks(backend: &Backend) {
     let folder = tempfile::tempdir().unwrap();
-    let store = connect(backend, folder.path()).await;
+    let store = connect(backend, folder.path(), "forks").await;
     let tally = Tally::default();
     let plain = runner(store.clone(), &tally);
     let source: Output = plain.start(id("s"), "work", &()).await.unwrap().output().await.unwrap();
@@ -70,6 +70,24 @@ async fn forks(backend: &Backend) {
     let wanted = (id("s"), before.fence.incarnation, before.cursor);
     assert_eq!((lineage.run, lineage.incarnation, lineage.cursor), wanted);
 
+    let many = plain.forks(&id("s"), before.cursor, (0..6).map(|n| id(&format!("f{n}"))), 3).await;
+    assert!(many.iter().all(|ended| *ended.as_ref().unwrap() == Ended::Completed), "{many:?}");
+    let after = store.head(&id("s")).await.unwrap().unwrap();
+    assert_eq!((before.version, before.cursor), (after.version, after.cursor), "the source is as it was");
+    assert!(store.delete(&id("s"), Delete::Any).await.unwrap());
+    let again: Output = plain.resume(&id("whole")).await.unwrap().output().await.unwrap();
+    assert_eq!(again, source, "a fork does not need its source any more, large values included");
+    store.close().await.unwrap();
+}
+
+#[tokio::main]
+async fn half_made(backend: &Backend) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = connect(backend, folder.path(), "half").await;
+    let tally = Tally::default();
+    let plain = runner(store.clone(), &tally);
+    let source: Output = plain.start(id("s"), "work", &()).await.unwrap().output().await.unwrap();
+    let before = store.head(&id("s")).await.unwrap().unwrap();
     for write in 1..=2 {
         let fork = id(&format!("half {write}"));
         let faults = Faults::new(store.clone(), FaultPlan::none().die_after(write));
@@ -83,19 +101,11 @@ async fn forks(backend: &Backend) {
         let output: Output = plain.fork(&id("s"), before.cursor, fork).await.unwrap().output().await.unwrap();
         assert_eq!(output, source);
     }
-
-    let many = plain.forks(&id("s"), before.cursor, (0..6).map(|n| id(&format!("f{n}"))), 3).await;
-    assert!(many.iter().all(|ended| *ended.as_ref().unwrap() == Ended::Completed), "{many:?}");
-    let after = store.head(&id("s")).await.unwrap().unwrap();
-    assert_eq!((before.version, before.cursor), (after.version, after.cursor), "the source is as it was");
-    assert!(store.delete(&id("s"), Delete::Any).await.unwrap());
-    let again: Output = plain.resume(&id("whole")).await.unwrap().output().await.unwrap();
-    assert_eq!(again, source, "a fork does not need its source any more, large values included");
     store.close().await.unwrap();
 }
 
-async fn connect(backend: &Backend, folder: &Path) -> Arc<dyn Store> {
-    let url = backend.apart(folder, "forks");
+async fn connect(backend: &Backend, folder: &Path, name: &str) -> Arc<dyn Store> {
+    let url = backend.apart(folder, name);
     milepost::prepare(&url).await.unwrap();
     milepost::connect(&url).await.unwrap()
 }
@@ -106,4 +116,19 @@ on_every_backend! {
     redis: forks_on_redis,
     folder: forks_in_a_folder,
     forks
+}
+
+on_every_backend! {
+    sqlite: half_made_forks_on_sqlite,
+    postgres: half_made_forks_on_postgres,
+    redis: half_made_forks_on_redis,
+    folder: half_made_forks_in_a_folder,
+    half_made
+}
+
+#[cfg(feature = "s3")]
+#[test]
+fn forks_on_s3() {
+    let url = milepost_servers::s3().unwrap().url().to_owned();
+    forks(&Backend { url: Some(url), stride: 10 });
 }

@@ -39,6 +39,7 @@ impl Backend {
             Some("postgres") => format!("{url}{more}schema={}", name.replace('-', "_")),
             Some("redis") => format!("{url}{more}prefix={name}"),
             Some("file") => format!("{url}/{name}"),
+            Some("s3") => url.replacen('?', &format!("/{name}?"), 1),
             _ => url,
         }
     }
