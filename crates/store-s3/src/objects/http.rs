@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -31,13 +31,13 @@ use crate::time::LATE;
 pub(crate) struct ServerTime {
     /// In microseconds; 0 while this machine's clock stands.
     ahead: AtomicI64,
-    heard: AtomicBool,
 }
 
+/// In microseconds.
 const SECOND: i64 = 1_000_000;
 
-/// An answer is not so much behind, in microseconds, unless the clock was set back or the answer took very long.
-const BEHIND: i64 = 5 * SECOND;
+/// An answer that takes no longer tells the time as well as one can.
+const QUICK: i64 = SECOND / 5;
 
 impl ServerTime {
     /// The service's now.
@@ -46,22 +46,25 @@ impl ServerTime {
         Timestamp(here.0.saturating_add(self.ahead.load(Ordering::Relaxed)))
     }
 
-    /// Takes the header `Date` of an answer. It is behind by what it leaves out of a second and by the answer's way, so of
-    /// several the one that is furthest ahead is the closest; unless the clock has been set back there.
-    fn heard(&self, date: &str) {
+    /// Takes the header `Date` of an answer to a request that was sent then and has just come. It leaves out a part of a second, and
+    /// the answer has taken its way, so it tells between which bounds the service's clock is.
+    fn heard(&self, date: &str, sent: Timestamp) {
         let Ok(date) = httpdate::parse_http_date(date) else { return };
         let Ok(since) = date.duration_since(std::time::UNIX_EPOCH) else { return };
         let there = Timestamp::default() + since;
-        let here = SystemClock::default().now();
-        let ahead = there.0.saturating_sub(here.0);
+        let least = there.0.saturating_sub(SystemClock::default().now().0);
+        let most = there.0.saturating_add(SECOND).saturating_sub(sent.0);
         let known = self.ahead.load(Ordering::Relaxed);
-        let first = !self.heard.swap(true, Ordering::Relaxed);
-        // What has been corrected once is only trusted again where nothing is wrong with it.
-        let agrees = if known == 0 { -2 * SECOND..=SECOND } else { -SECOND..=0 };
-        if agrees.contains(&ahead) {
+        // What has been corrected once is only trusted again by an answer that came quickly.
+        let agrees = match known {
+            0 => least <= SECOND && most >= -SECOND,
+            _ => least <= 0 && most >= 0 && most - least <= SECOND + QUICK,
+        };
+        if agrees {
             self.ahead.store(0, Ordering::Relaxed);
-        } else if first || known == 0 || ahead > known || ahead < known.saturating_sub(BEHIND) {
-            self.ahead.store(ahead, Ordering::Relaxed);
+        } else if known == 0 || least > known || most < known {
+            // Of several the one that is furthest ahead is the closest, unless the clock has been set back there.
+            self.ahead.store(least, Ordering::Relaxed);
         }
     }
 
@@ -113,9 +116,10 @@ impl HttpService for Listening {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         // Listings and whatever else is no plain read or write of an object: the driver keeps no code of their refusals.
         let asks = request.uri().query().is_some();
+        let sent = SystemClock::default().now();
         let answer = self.client.execute(request).await?;
         if let Some(date) = answer.headers().get(DATE).and_then(|date| date.to_str().ok()) {
-            self.time.heard(date);
+            self.time.heard(date, sent);
         }
         let status = answer.status();
         let unwell = asks && !status.is_success()
@@ -130,34 +134,42 @@ impl HttpService for Listening {
 mod tests {
     use super::*;
 
-    fn header(since: Timestamp) -> String {
-        httpdate::fmt_http_date(std::time::UNIX_EPOCH + since.since(Timestamp::default()))
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn now() -> Timestamp {
+        SystemClock::default().now()
+    }
+
+    /// What a service says whose clock is this much ahead or behind, of a request that takes so long.
+    fn hear(time: &ServerTime, clock: impl Fn(Timestamp) -> Timestamp, takes: Duration) {
+        let (sent, there) = (now() - takes, clock(now() - takes));
+        let date = std::time::UNIX_EPOCH + there.since(Timestamp::default());
+        time.heard(&httpdate::fmt_http_date(date), sent);
+    }
+
+    /// How far it is from what this machine's clock says.
+    fn off(time: &ServerTime) -> Duration {
+        let (there, here) = (time.now(), now());
+        there.since(here).max(here.since(there))
     }
 
     #[test]
     fn this_machines_clock_stands_while_no_answer_contradicts_it() {
-        let time = ServerTime::default();
-        let now = || SystemClock::default().now();
-        let off = |time: &ServerTime| time.now().0.abs_diff(now().0);
-        time.heard(&header(now()));
-        assert!(off(&time) < 100_000 && time.behind() == Duration::ZERO);
-        time.heard(&header(now() + Duration::from_secs(3)));
-        assert!(off(&time) > 1_900_000 && time.behind() == LATE, "the service is two seconds ahead at least");
-        time.heard(&header(now() + Duration::from_secs(1)));
-        assert!(off(&time) > 1_900_000, "of several answers the furthest ahead is the closest");
-        time.heard(&header(now() - Duration::from_secs(60)));
-        assert!(off(&time) > 59_000_000, "it has been set back");
-        time.heard(&header(now()));
-        assert!(off(&time) < 100_000 && time.behind() == Duration::ZERO, "and set right");
-    }
-
-    #[test]
-    fn the_services_clock_is_taken_from_its_answers() {
-        let time = ServerTime::default();
-        time.heard("Sun, 06 Nov 1994 08:49:37 GMT");
-        let told = Timestamp(784_111_777_000_000);
-        assert!(time.now() >= told && time.now().since(told) < Duration::from_secs(60));
-        time.heard("yesterday");
-        assert!(time.now().since(told) < Duration::from_secs(60), "what is no date is not heard");
+        let (time, quick, slow) = (ServerTime::default(), Duration::ZERO, Duration::from_secs(30));
+        let stands = |time: &ServerTime| off(time) < Duration::from_millis(500) && time.behind().is_zero();
+        for takes in [quick, slow] {
+            hear(&time, |now| now, takes);
+            assert!(stands(&time), "an answer that takes {takes:?} is no contradiction");
+        }
+        hear(&time, |now| now + DAY, quick);
+        assert!(off(&time) > DAY - Duration::from_secs(2) && time.behind() == LATE);
+        hear(&time, |now| now + DAY, slow);
+        assert!(off(&time) > DAY - Duration::from_secs(2), "a slow answer tells nothing new");
+        hear(&time, |now| now - DAY, quick);
+        assert!(off(&time) > DAY - Duration::from_secs(2) && time.now() < now(), "it has been set back");
+        hear(&time, |now| now, quick);
+        assert!(stands(&time), "and set right");
+        time.heard("yesterday", now());
+        assert!(stands(&time), "what is no date is not heard");
     }
 }
