@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::TryStreamExt;
 use milepost::{
-    BoxError, Delete, Query, Run, RunId, Runner, Store,
+    BoxError, Delete, Head, Query, Run, RunId, Runner, Store,
     run::{Ended, Settings},
 };
 use milepost_layers::{FaultPlan, Faults};
@@ -51,14 +51,30 @@ fn id(name: &str) -> RunId {
     RunId::new(name).unwrap()
 }
 
+/// A run that has completed, from which forks are made.
+struct Forked {
+    store: Arc<dyn Store>,
+    tally: Tally,
+    plain: Runner,
+    source: Output,
+    before: Head,
+}
+
+async fn forked(backend: &Backend, folder: &Path, name: &str) -> Forked {
+    let url = backend.apart(folder, name);
+    milepost::prepare(&url).await.unwrap();
+    let store = milepost::connect(&url).await.unwrap();
+    let tally = Tally::default();
+    let plain = runner(store.clone(), &tally);
+    let source = plain.start(id("s"), "work", &()).await.unwrap().output().await.unwrap();
+    let before = store.head(&id("s")).await.unwrap().unwrap();
+    Forked { store, tally, plain, source, before }
+}
+
 #[tokio::main]
 async fn forks(backend: &Backend) {
     let folder = tempfile::tempdir().unwrap();
-    let store = connect(backend, folder.path(), "forks").await;
-    let tally = Tally::default();
-    let plain = runner(store.clone(), &tally);
-    let source: Output = plain.start(id("s"), "work", &()).await.unwrap().output().await.unwrap();
-    let before = store.head(&id("s")).await.unwrap().unwrap();
+    let Forked { store, tally, plain, source, before } = forked(backend, folder.path(), "forks").await;
 
     let at_end = plain.fork(&id("s"), before.cursor, id("whole")).await.unwrap();
     assert_eq!(at_end.output::<Output>().await.unwrap(), source);
@@ -83,11 +99,7 @@ async fn forks(backend: &Backend) {
 #[tokio::main]
 async fn half_made(backend: &Backend) {
     let folder = tempfile::tempdir().unwrap();
-    let store = connect(backend, folder.path(), "half").await;
-    let tally = Tally::default();
-    let plain = runner(store.clone(), &tally);
-    let source: Output = plain.start(id("s"), "work", &()).await.unwrap().output().await.unwrap();
-    let before = store.head(&id("s")).await.unwrap().unwrap();
+    let Forked { store, tally, plain, source, before } = forked(backend, folder.path(), "half").await;
     for write in 1..=2 {
         let fork = id(&format!("half {write}"));
         let faults = Faults::new(store.clone(), FaultPlan::none().die_after(write));
@@ -102,12 +114,6 @@ async fn half_made(backend: &Backend) {
         assert_eq!(output, source);
     }
     store.close().await.unwrap();
-}
-
-async fn connect(backend: &Backend, folder: &Path, name: &str) -> Arc<dyn Store> {
-    let url = backend.apart(folder, name);
-    milepost::prepare(&url).await.unwrap();
-    milepost::connect(&url).await.unwrap()
 }
 
 on_every_backend! {
