@@ -64,9 +64,9 @@
 //! # Time
 //!
 //! A folder's clock is this machine's, and a lease whose holder is a process of this machine that is gone has ended. A service
-//! tells its time, to the second, with every answer; leases have a floor of 60 s there, and are judged 2 s late. The clocks of
-//! two handles may be apart by a second, so whoever reads a run takes what stands in its log for past, also where that is a
-//! little ahead.
+//! tells its time, to the second, with every answer: this machine's clock stands until one contradicts it by more than a second,
+//! and is corrected by what they say from then on. Leases have a floor of 60 s there, and are judged 2 s late. Whoever reads a
+//! run takes what stands in its log for past, also where its writer's clock is a little ahead.
 //!
 //! # What is verified
 //!
