@@ -59,6 +59,11 @@ pub(crate) fn duels() -> impl Iterator<Item = Row> {
     DUELS.iter().copied()
 }
 
+/// Those whose racers have to meet.
+pub(crate) fn races() -> impl Iterator<Item = Row> {
+    RACES.iter().copied()
+}
+
 /// The rows of a file. A name reads like a variant, so that rules can match on it.
 macro_rules! flaws {
     ($Rows:ident: $($(#[doc = $what:literal])+ $Name:ident => $case:literal,)+) => {

@@ -30,7 +30,7 @@ use std::{
 use blind::{BLIND, Blind::*, shipped};
 use checkpointers::Faulty;
 use fault::{FAULTS, Fault};
-use flaw::{Flaw, Row, duels, rows};
+use flaw::{Flaw, Row, duels, races, rows};
 use milepost_conformance::{CaseReport, Harness, Outcome, Tuning, cases, check, harness};
 use store::Broken;
 
@@ -110,8 +110,13 @@ fn every_broken_store_is_caught_by_its_case() {
     // The endless ones keep the processors busy, and come last.
     let survivors = [others, endless].map(|rows| {
         survivors(&rows, |row| {
-            let report = tried(&store(Some(row.flaw)), row.case);
-            caught(row.name(), row.what, ENDLESS.contains(&row.flaw), &report)
+            let once = || {
+                let report = tried(&store(Some(row.flaw)), row.case);
+                caught(row.name(), row.what, ENDLESS.contains(&row.flaw), &report)
+            };
+            // Racers on a busy machine may run one after another.
+            let races = races().any(|race| race.flaw == row.flaw);
+            if races { once().or_else(|_| once()).or_else(|_| once()) } else { once() }
         })
     });
     let survivors = survivors.concat();
