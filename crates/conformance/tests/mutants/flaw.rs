@@ -115,7 +115,7 @@ impl Flaw {
             RunIdsMayBeOneByteOver | RunIdsMustBeOneByteUnder => {
                 all.limits(Limits { run_id: 100, ..Limits::DEFAULT })
             }
-            TwoThousandKeysAreKnown => all.limits(Limits { message_keys: 65_536, ..Limits::DEFAULT }),
+            ThreeHundredKeysAreKnown => all.limits(Limits { message_keys: 65_536, ..Limits::DEFAULT }),
             ShortestLeaseIsIgnored => {
                 all.limits(Limits { min_ttl: std::time::Duration::from_secs(3), ..Limits::DEFAULT })
             }

@@ -85,6 +85,6 @@ flaws! { INBOX:
     TakenMessagesAreTrimmed => "inbox/a-key-is-known-after-its-message-was-taken",
     /// The inbox is read in the order of the keys.
     InboxIsByKey => "inbox/keys-that-differ-at-all-stay-apart",
-    /// Two thousand keys are remembered, and more are declared.
-    TwoThousandKeysAreKnown => "inbox/as-many-keys-are-remembered-as-declared",
+    /// Three hundred keys are remembered, and more are declared.
+    ThreeHundredKeysAreKnown => "inbox/as-many-keys-are-remembered-as-declared",
 }

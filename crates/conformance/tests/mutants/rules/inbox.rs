@@ -140,7 +140,7 @@ impl Rules {
         run.keys.insert(key.clone(), Remembered { number, kind: kind.clone(), body: body.clone() });
         let known = match self.flaw {
             Some(OnlyAHundredKeysAreKnown) => 100,
-            Some(TwoThousandKeysAreKnown) => 2_000,
+            Some(ThreeHundredKeysAreKnown) => 300,
             _ => u64::MAX,
         };
         if number > known {
