@@ -31,10 +31,14 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
+    /// An instant, as far ahead as the clock of another handle may be.
+    pub(crate) fn ahead(&self, instant: Timestamp) -> Timestamp {
+        instant + self.now.since(self.late)
+    }
+
     /// The same for a run in this state: what stands in its log has happened, though its writer's clock be a little ahead.
     pub(crate) fn of(self, state: Option<&State>) -> Self {
-        let ahead = self.now + self.now.since(self.late);
-        let written = state.map_or(self.now, |state| state.head.at).min(ahead);
+        let written = state.map_or(self.now, |state| state.head.at).min(self.ahead(self.now));
         Self { now: self.now.max(written), ..self }
     }
 }

@@ -104,9 +104,7 @@ impl Lister {
             return Ok(Source::All { found: Vec::new(), next: None, begun: false });
         };
         // Where a holder that is gone holds nothing, a run may be due before its time.
-        let moment = inner.moment();
-        let ahead = moment.now.since(moment.late);
-        let until = (!inner.is_embedded()).then_some(minute(by + ahead));
+        let until = (!inner.is_embedded()).then(|| minute(inner.moment().ahead(by)));
         let mut found = inner.hinted(until, self.listing.prefix()).await?;
         found.reverse();
         Ok(Source::Hinted(found))
