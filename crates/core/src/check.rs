@@ -48,8 +48,8 @@ impl Open {
     ///
     /// # Errors
     ///
-    /// `Invalid`: a mode that may create without info and manifest, a zero ttl, an origin past [`Origin::LIMIT`]. `TooLarge`: run id, info.
-    /// `Unsupported`: an origin without [`Capability::Snapshots`].
+    /// `Invalid`: a mode that may create without info and manifest, a zero ttl, an origin past [`Origin::LIMIT`].
+    /// `TooLarge`: run id, info. `Unsupported`: an origin without [`Capability::Snapshots`].
     pub fn check(&self, run: &RunId, capabilities: &Capabilities) -> Result<()> {
         if self.mode != Mode::Resume && (self.info.is_none() || self.manifest.is_none()) {
             return Err(invalid("info and manifest are needed to create a run"));
